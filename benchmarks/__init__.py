@@ -1,0 +1,1 @@
+"""Measurements beside the field's best, runnable by a stranger."""

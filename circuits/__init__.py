@@ -1,0 +1,1 @@
+"""Statements as constraint systems: the builder, its gadgets and one file a circuit. May import :mod:`zkcore`."""

@@ -1,0 +1,1 @@
+"""Reusable pieces of circuits, one idea a file."""

@@ -1,0 +1,1 @@
+"""Paillier encryption, threshold decryption and the proofs about ciphertexts. May import :mod:`zkcore`."""

@@ -1,0 +1,1 @@
+"""Proofs about ciphertexts, one a file."""

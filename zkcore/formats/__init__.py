@@ -1,0 +1,1 @@
+"""Foreign encodings, strict on reading: snarkjs JSON and the Ethereum precompiles."""
