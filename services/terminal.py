@@ -1,0 +1,76 @@
+"""What a command shows a person while it works: numbered steps with a progress bar each, and tables.
+
+Progress goes to standard error when the result is wanted as data, so that standard output holds the data alone.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+
+class Step:
+    """One numbered step of a longer job."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def detail(self, text: str) -> None:
+        """Say what is being done now; the bar pulses until :meth:`fraction` is called."""
+        self._progress.update(self._task, detail=text, completed=0, total=None)
+
+    def fraction(self, done: float) -> None:
+        """Say how much of the present detail is done, from 0 to 1."""
+        self._progress.update(self._task, total=1.0, completed=done)
+
+
+class Terminal:
+    """Numbered steps on a terminal, timed.
+
+    Parameters
+    ----------
+    steps
+        How many steps there will be.
+    data_on_stdout
+        Send everything to standard error because standard output carries JSON.
+    """
+
+    def __init__(self, steps: int, data_on_stdout: bool) -> None:
+        self.console = Console(stderr=data_on_stdout, highlight=False)
+        self.seconds: dict[str, float] = {}
+        self._steps = steps
+
+    @contextmanager
+    def step(self, name: str, title: str) -> Iterator[Step]:
+        """Run one step: ``name`` is its key in :attr:`seconds`, ``title`` what a person reads."""
+        number = len(self.seconds) + 1
+        started = time.perf_counter()
+        columns = (
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn(f"[bold]{number}/{self._steps}[/] {title}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[detail]}"),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task(title, total=None, detail="")
+            yield Step(progress, task)
+            progress.update(task, total=1.0, completed=1.0, detail="")
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+
+    def say(self, text: str = "") -> None:
+        """Print a line."""
+        self.console.print(text)
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int = 1) -> None:
+        """Print a table; columns from ``numbers_from`` on hold numbers and are set to the right."""
+        table = Table(title=title, title_justify="left", title_style="bold")
+        for index, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if index >= numbers_from else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
