@@ -1,11 +1,11 @@
 """The submission log: an append-only Merkle log after RFC 6962 (Laurie, Langley, Kasper 2013, section 2.1).
 
-Hashing is SHA-256 with one byte in front that keeps leaves (``0x00``) and inner nodes (``0x01``) apart, so no inner node
-passes for an entry. A *head* ``(size, root)`` commits to the first ``size`` entries and their order; an inclusion proof
-shows that an entry is the ``index``-th under a head, a consistency proof that a later head only appended to an earlier
-one. Verification follows RFC 9162 (2021), sections 2.1.3.2 and 2.1.4.2. Security rests on collision resistance of SHA-256
-(128 bits). The log hides nothing: entries are published, and whoever serves two different logs is caught only by
-comparing heads, which is why heads are anchored on the ledger.
+Hashing is SHA-256 with one byte in front that keeps leaves (``0x00``) and inner nodes (``0x01``) apart, so no inner
+node passes for an entry. A *head* ``(size, root)`` commits to the first ``size`` entries and their order; an inclusion
+proof shows that an entry is the ``index``-th under a head, a consistency proof that a later head only appended to an
+earlier one. Verification follows RFC 9162 (2021), sections 2.1.3.2 and 2.1.4.2. Security rests on collision resistance
+of SHA-256 (128 bits). The log hides nothing: entries are published, and whoever serves two different logs is caught
+only by comparing heads, which is why heads are anchored on the ledger.
 
 Pure functions and one in-memory index; nothing here reads or writes files.
 """
@@ -93,7 +93,7 @@ class MerkleLog:
         return self._node(0, index)
 
     def root(self, size: int | None = None) -> bytes:
-        """Root over the first ``size`` entries (all when None). Raises OutOfRange for a size the log has not reached."""
+        """Root over the first ``size`` entries (all when None). Raises OutOfRange for a size not reached yet."""
         return self._range_root(0, self._reached(size))
 
     def head(self, size: int | None = None) -> Head:
@@ -148,7 +148,7 @@ class MerkleLog:
         return bytes(self._levels[height][position * HASH_SIZE : (position + 1) * HASH_SIZE])
 
     def _range_root(self, low: int, high: int) -> bytes:
-        """Root of leaves low..high, where low is a multiple of the largest power of two below high - low or equal to it."""
+        """Root of leaves low..high, where low is a multiple of the least power of two not below high - low."""
         if low == high:
             return EMPTY_ROOT
         # Complete subtrees from the right end to the left, smallest first, folded as section 2.1 nests them.

@@ -1,4 +1,4 @@
-"""The Merkle log against the values of the Certificate Transparency reference tests and against RFC 6962's definitions."""
+"""The Merkle log against the values of Certificate Transparency's reference tests and RFC 6962's definitions."""
 
 from hashlib import sha256
 
@@ -10,7 +10,7 @@ from services import log
 from services.log import Head, MerkleLog, leaf_hash, node_hash, verify_consistency, verify_inclusion
 from zkcore.errors import OutOfRange, WrongLength
 
-# Entries and roots used by the reference implementation of RFC 6962 (google/certificate-transparency, merkletree tests).
+# Entries and roots of the reference implementation of RFC 6962 (google/certificate-transparency, merkletree tests).
 ENTRIES = [
     bytes.fromhex(text)
     for text in (

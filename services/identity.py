@@ -1,0 +1,532 @@
+"""Who a party is: X.509 certificates (RFC 5280), mutual TLS for gRPC, and signatures with the same key.
+
+A party is a *role* and a *name*, written as the URI ``zkshare://<role>/<name>`` in its certificate's subject
+alternative names; an enterprise's name is the subject of its records. Keys are ECDSA P-256 (about 128-bit security),
+signatures SHA-256 with RFC 6979 nonces, 64 bytes ``r || s`` with the smaller ``s``, over a message that names its
+purpose so that a signature made for one cannot serve another. Private-key arithmetic is OpenSSL's, constant-time for
+this curve. Connections use TLS 1.3 and nothing older (set in ``services/__init__.py``).
+
+:class:`CertificateAuthority` is a development authority: one self-signed key in a file, no revocation. An institution's
+own authority can issue the same certificates. Nothing here protects a machine whose key file was read.
+"""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Protocol, Self
+from urllib.parse import quote, unquote
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from zkcore.errors import Malformed, Refused, WrongLength
+
+P256_ORDER = 2**256 - 2**224 + 2**192 - 0x4319055258E8617B0C46353D039CDAAF
+"""Order of P-256's group (FIPS 186-5, SP 800-186)."""
+
+SIGNATURE_SIZE = 64
+"""Bytes of a signature."""
+
+CERTIFICATE_FILE, KEY_FILE, AUTHORITY_FILE = "certificate.pem", "key.pem", "authority.pem"
+LOOPBACK = ("localhost", "127.0.0.1")
+LONGEST_NAME = 200
+CLOCK_SKEW = timedelta(minutes=5)
+
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What parsing a malformed certificate may raise."""
+
+
+class NotIssuedByAuthority(Refused):
+    """A certificate does not come from the authority that is trusted."""
+
+
+class OutsideValidity(Refused):
+    """A certificate is used before or after the time it is valid for."""
+
+
+class WrongUsage(Refused):
+    """A certificate was issued for another use, or with a kind of key that is not used here."""
+
+
+class Unauthenticated(Refused):
+    """A call came without a client certificate."""
+
+
+class InsecureKeyFile(Refused):
+    """A private key lies in a file that others may read."""
+
+
+class Role(StrEnum):
+    """What a party may be."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    TRUSTEE = "trustee"
+    DEPARTMENT = "department"
+    ENTERPRISE = "enterprise"
+    BANK = "bank"
+    TAX_AGENCY = "tax_agency"
+
+
+class CallContext(Protocol):
+    """The part of a gRPC servicer context that says who calls."""
+
+    def auth_context(self) -> Any:
+        """Properties of the transport's authenticated peer, each a list of byte strings."""
+
+
+@dataclass(frozen=True)
+class PeerIdentity:
+    """A party as others see it: its certificate, read strictly.
+
+    Being well-formed is all that this type promises; :meth:`Authority.check` says whether the certificate is genuine.
+    """
+
+    certificate: bytes
+    """X.509 certificate, DER."""
+
+    def __post_init__(self) -> None:
+        self._public_key, self._party  # noqa: B018  # read once now, so that a malformed certificate has no PeerIdentity
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> Self:
+        """Read from PEM. Raises Malformed or WrongUsage."""
+        try:
+            certificate = x509.load_pem_x509_certificate(pem)
+        except UNREADABLE:
+            raise Malformed("certificate", "not a PEM certificate") from None
+        return cls(certificate.public_bytes(serialization.Encoding.DER))
+
+    def to_pem(self) -> bytes:
+        """The certificate in PEM."""
+        return self.x509.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def role(self) -> Role:
+        """What the party is."""
+        return self._party[0]
+
+    @property
+    def name(self) -> str:
+        """Its name; for an enterprise the subject of its records."""
+        return self._party[1]
+
+    @property
+    def uri(self) -> str:
+        """``zkshare://<role>/<name>``, the name percent-encoded."""
+        return party_uri(self.role, self.name)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the certificate (32 bytes)."""
+        return sha256(self.certificate).digest()
+
+    @cached_property
+    def x509(self) -> x509.Certificate:
+        """The parsed certificate."""
+        try:
+            return x509.load_der_x509_certificate(self.certificate)
+        except UNREADABLE:
+            raise Malformed("certificate", "not a DER certificate") from None
+
+    def verify(self, purpose: str, message: bytes, signature: bytes) -> bool:
+        """Whether this party signed ``message`` for ``purpose``. Raises WrongLength or Malformed on a bad encoding."""
+        if len(signature) != SIGNATURE_SIZE:
+            raise WrongLength("signature", f"a signature has {SIGNATURE_SIZE} bytes, not {len(signature)}")
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        if not (0 < r < P256_ORDER and 0 < s <= P256_ORDER // 2):
+            raise Malformed("signature", "r or s is out of range, or s is not the smaller of its two values")
+        try:
+            self._public_key.verify(encode_dss_signature(r, s), _signed(purpose, message), ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+    def check_time(self, at: datetime) -> None:
+        """Raise OutsideValidity unless the certificate is valid at that time."""
+        if not self.x509.not_valid_before_utc <= at <= self.x509.not_valid_after_utc:
+            raise OutsideValidity("certificate", f"{self.uri} is not valid at {at.isoformat()}")
+
+    @cached_property
+    def _public_key(self) -> ec.EllipticCurvePublicKey:
+        return _p256_public_key(self.x509)
+
+    @cached_property
+    def _party(self) -> tuple[Role, str]:
+        _check_leaf_usage(self.x509)
+        try:
+            names = self.x509.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (x509.ExtensionNotFound, *UNREADABLE):
+            raise Malformed("certificate", "no subject alternative names") from None
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        if len(uris) != 1:
+            raise Malformed("certificate", "exactly one URI must name the party")
+        return parse_party_uri(uris[0])
+
+
+class Identity:
+    """A party's own certificate and private key. Secret: its repr shows neither key nor path."""
+
+    def __init__(self, peer: PeerIdentity, key: ec.EllipticCurvePrivateKey, authority: "Authority") -> None:
+        if key.public_key() != peer._public_key:
+            raise Malformed("key", "the private key does not belong to the certificate")
+        self.peer = peer
+        self.authority = authority
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.peer.uri}, key hidden>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an identity is not serialised by accident; use save()")
+
+    @property
+    def role(self) -> Role:
+        """What the party is."""
+        return self.peer.role
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.peer.name
+
+    def sign(self, purpose: str, message: bytes) -> bytes:
+        """Sign ``message`` for ``purpose`` (e.g. ``"aggregate receipt"``): 64 bytes r || s."""
+        algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        r, s = decode_dss_signature(self._key.sign(_signed(purpose, message), algorithm))
+        return r.to_bytes(32, "big") + min(s, P256_ORDER - s).to_bytes(32, "big")
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """Credentials of a gRPC server that admits only callers with a certificate of the same authority."""
+        return grpc.ssl_server_credentials(
+            [(_key_pem(self._key), self.peer.to_pem())],
+            root_certificates=self.authority.to_pem(),
+            require_client_auth=True,
+        )
+
+    def channel_credentials(self) -> grpc.ChannelCredentials:
+        """Credentials of a gRPC client that shows this identity. Use :meth:`channel` to pin the server's as well."""
+        return grpc.ssl_channel_credentials(self.authority.to_pem(), _key_pem(self._key), self.peer.to_pem())
+
+    def channel(self, target: str, role: Role, name: str, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Channel:
+        """Channel to the server ``role``/``name`` at ``target``; a server with any other identity is not talked to."""
+        pinned = ("grpc.ssl_target_name_override", _server_name(role, name))
+        return grpc.aio.secure_channel(target, self.channel_credentials(), options=[*options, pinned])
+
+    def save(self, directory: Path) -> None:
+        """Write certificate, key (mode 0600) and the authority's certificate into a directory (made, mode 0700)."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_secret(directory / KEY_FILE, _key_pem(self._key))
+        (directory / CERTIFICATE_FILE).write_bytes(self.peer.to_pem())
+        (directory / AUTHORITY_FILE).write_bytes(self.authority.to_pem())
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what :meth:`save` wrote. Refuses a key file that others may read."""
+        key = _read_key(directory / KEY_FILE)
+        authority = Authority.from_pem((directory / AUTHORITY_FILE).read_bytes())
+        return cls(PeerIdentity.from_pem((directory / CERTIFICATE_FILE).read_bytes()), key, authority)
+
+
+class Authority:
+    """The certificate authority's public side: what every verifier trusts."""
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        try:
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        except (x509.ExtensionNotFound, *UNREADABLE):
+            raise WrongUsage("authority", "not the certificate of an authority") from None
+        if not (constraints.ca and usage.key_cert_sign):
+            raise WrongUsage("authority", "not the certificate of an authority")
+        _p256_public_key(certificate)
+        self._certificate = certificate
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "Authority":
+        """Read the authority's certificate. Raises Malformed or WrongUsage."""
+        try:
+            certificate = x509.load_pem_x509_certificate(pem)
+        except UNREADABLE:
+            raise Malformed("authority", "not a PEM certificate") from None
+        return Authority(certificate)
+
+    def to_pem(self) -> bytes:
+        """The authority's certificate in PEM."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the authority's certificate (32 bytes)."""
+        return self._certificate.fingerprint(hashes.SHA256())
+
+    def check(self, certificate: bytes, at: datetime | None = None) -> PeerIdentity:
+        """Read a DER certificate that must come from this authority and be valid at a time (now when None).
+
+        For a signature on a document of the past, ``at`` is the time the document was made.
+
+        Raises
+        ------
+        Malformed, WrongUsage, NotIssuedByAuthority, OutsideValidity
+        """
+        peer = PeerIdentity(certificate)
+        try:
+            peer.x509.verify_directly_issued_by(self._certificate)
+        except (TypeError, InvalidSignature, *UNREADABLE):
+            raise NotIssuedByAuthority("certificate", f"{peer.uri} was issued by someone else") from None
+        at = at or datetime.now(UTC)
+        peer.check_time(at)
+        if not self._certificate.not_valid_before_utc <= at <= self._certificate.not_valid_after_utc:
+            raise OutsideValidity("authority", f"the authority's certificate is not valid at {at.isoformat()}")
+        return peer
+
+
+class CertificateAuthority(Authority):
+    """A development authority: issues certificates with a key it keeps. Secret: its repr hides the key."""
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        super().__init__(certificate)
+        if key.public_key() != certificate.public_key():
+            raise Malformed("key", "the private key does not belong to the authority's certificate")
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"<CertificateAuthority {self.fingerprint.hex()[:16]}, key hidden>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an authority is not serialised by accident; use save()")
+
+    @classmethod
+    def create(cls, lifetime: timedelta = timedelta(days=3650), now: datetime | None = None) -> Self:
+        """A new authority with a fresh key, valid from ``now`` (the present when None)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "zkshare development authority")])
+        certificate = (
+            _certificate(subject, subject, key.public_key(), now or datetime.now(UTC), lifetime)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(authority=True), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key)
+
+    def issue(
+        self,
+        role: Role,
+        name: str,
+        hosts: Iterable[str] = LOOPBACK,
+        lifetime: timedelta = timedelta(days=365),
+        now: datetime | None = None,
+    ) -> Identity:
+        """Make a key and a certificate for a party, good for client and server side of TLS and for signatures.
+
+        Parameters
+        ----------
+        hosts
+            Host names and IP addresses that the party serves at.
+        now
+            Time from which the certificate is valid (the present when None).
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        names: list[x509.GeneralName] = [
+            x509.UniformResourceIdentifier(party_uri(role, name)),
+            x509.DNSName(_server_name(role, name)),
+            *map(_host_name, hosts),
+        ]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zkshare {role}")])
+        certificate = (
+            _certificate(subject, self._certificate.subject, key.public_key(), now or datetime.now(UTC), lifetime)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
+                critical=False,
+            )
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(_authority_key_identifier(self._certificate), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return Identity(
+            PeerIdentity(certificate.public_bytes(serialization.Encoding.DER)), key, Authority(self._certificate)
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write the authority's certificate and key (mode 0600) into a directory (made, mode 0700)."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_secret(directory / KEY_FILE, _key_pem(self._key))
+        (directory / AUTHORITY_FILE).write_bytes(self.to_pem())
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what :meth:`save` wrote. Refuses a key file that others may read."""
+        authority = Authority.from_pem((directory / AUTHORITY_FILE).read_bytes())
+        return cls(authority._certificate, _read_key(directory / KEY_FILE))
+
+
+def caller(context: CallContext, at: datetime | None = None) -> PeerIdentity:
+    """The party that makes a gRPC call, from the certificate that its TLS connection was admitted with.
+
+    The chain was checked in the handshake; here the certificate's usage, its URI and, since a connection may outlive
+    it, its validity now (or ``at``).
+
+    Raises
+    ------
+    Unauthenticated, Malformed, WrongUsage, OutsideValidity
+    """
+    properties = context.auth_context()
+    pem = properties.get("x509_pem_cert")
+    if properties.get("transport_security_type") != [b"ssl"] or not pem:
+        raise Unauthenticated("caller", "the connection carries no client certificate")
+    peer = _read_peer(pem[0])
+    peer.check_time(at or datetime.now(UTC))
+    return peer
+
+
+def party_uri(role: Role, name: str) -> str:
+    """``zkshare://<role>/<name>`` with the name percent-encoded. Raises Malformed for a name that cannot be one."""
+    if not 0 < len(name) <= LONGEST_NAME or name != name.strip() or not name.isprintable():
+        raise Malformed("name", f"a name has 1 to {LONGEST_NAME} printable characters and no space around it")
+    if name != unicodedata.normalize("NFC", name):
+        raise Malformed("name", "a name is written in Unicode's composed form (NFC)")
+    return f"zkshare://{Role(role)}/{quote(name, safe='')}"
+
+
+def parse_party_uri(uri: str) -> tuple[Role, str]:
+    """Role and name of a party's URI, which must be written exactly as :func:`party_uri` writes it."""
+    scheme, _, rest = uri.partition("://")
+    role, _, name = rest.partition("/")
+    if scheme != "zkshare" or role not in set(Role):
+        raise Malformed("certificate", "its URI does not name a party of this system")
+    party = Role(role), unquote(name)
+    if party_uri(*party) != uri:
+        raise Malformed("certificate", "its URI is not written in canonical form")
+    return party
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read (mode 0600 from the first byte). Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_secret(path: Path) -> bytes:
+    """Read a file that only its owner may read. Raises InsecureKeyFile when others may."""
+    with path.open("rb") as file:
+        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            raise InsecureKeyFile(path.name, "others may read this key; its mode must be 0600")
+        return file.read()
+
+
+@lru_cache(maxsize=4096)
+def _read_peer(pem: bytes) -> PeerIdentity:
+    return PeerIdentity.from_pem(pem)
+
+
+def _server_name(role: Role, name: str) -> str:
+    """DNS name that stands for a party in its certificate, so that a client can ask TLS for this party and no other."""
+    return f"{sha256(party_uri(role, name).encode()).hexdigest()[:32]}.zkshare.internal"
+
+
+def _signed(purpose: str, message: bytes) -> bytes:
+    label = purpose.encode()
+    return b"zkshare signature v1\x00" + len(label).to_bytes(2, "big") + label + message
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, start: datetime, lifetime: timedelta
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - CLOCK_SKEW)
+        .not_valid_after(start + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _key_usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _authority_key_identifier(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _check_leaf_usage(certificate: x509.Certificate) -> None:
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        raise WrongUsage("certificate", "it does not say what it may be used for") from None
+    if constraints.ca or not usage.digital_signature or ExtendedKeyUsageOID.CLIENT_AUTH not in extended:
+        raise WrongUsage("certificate", "it was not issued to a party of this system")
+
+
+def _p256_public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    try:
+        key = certificate.public_key()
+    except UNREADABLE:
+        raise Malformed("certificate", "its public key is malformed") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise WrongUsage("certificate", "its key is not on P-256")
+    return key
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = serialization.load_pem_private_key(read_secret(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise error if isinstance(error, Refused) else Malformed(path.name, "not a private key") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise WrongUsage(path.name, "the key is not on P-256")
+    return key
