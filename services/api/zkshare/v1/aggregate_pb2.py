@@ -26,7 +26,7 @@ from services.api.buf.validate import validate_pb2 as buf_dot_validate_dot_valid
 from services.api.zkshare.v1 import identity_pb2 as zkshare_dot_v1_dot_identity__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1azkshare/v1/aggregate.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\"\x99\x01\n\x0eQueryStatement\x12\x39\n\x07querier\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$\x12\x17\n\x03sql\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12\x16\n\x05nonce\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1b\n\nexpires_at\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"9\n\x0cQueryRequest\x12)\n\x05query\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\".\n\rQueryResponse\x12\x1d\n\x07receipt\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x32P\n\x10\x41ggregateService\x12<\n\x05Query\x12\x18.zkshare.v1.QueryRequest\x1a\x19.zkshare.v1.QueryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1azkshare/v1/aggregate.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\"{\n\x0eQueryStatement\x12\x1b\n\x07querier\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x03sql\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12\x16\n\x05nonce\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1b\n\nexpires_at\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"9\n\x0cQueryRequest\x12)\n\x05query\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\".\n\rQueryResponse\x12\x1d\n\x07receipt\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x32P\n\x10\x41ggregateService\x12<\n\x05Query\x12\x18.zkshare.v1.QueryRequest\x1a\x19.zkshare.v1.QueryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'zkshare.v1.aggregate_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUERYSTATEMENT'].fields_by_name['querier']._loaded_options = None
-  _globals['_QUERYSTATEMENT'].fields_by_name['querier']._serialized_options = b'\272H%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'
+  _globals['_QUERYSTATEMENT'].fields_by_name['querier']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_QUERYSTATEMENT'].fields_by_name['sql']._loaded_options = None
   _globals['_QUERYSTATEMENT'].fields_by_name['sql']._serialized_options = b'\272H\007r\005\020\001(\200 '
   _globals['_QUERYSTATEMENT'].fields_by_name['nonce']._loaded_options = None
@@ -45,12 +45,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYREQUEST'].fields_by_name['query']._serialized_options = b'\272H\003\310\001\001'
   _globals['_QUERYRESPONSE'].fields_by_name['receipt']._loaded_options = None
   _globals['_QUERYRESPONSE'].fields_by_name['receipt']._serialized_options = b'\272H\tz\007\020\001\030\200\200\200\010'
-  _globals['_QUERYSTATEMENT']._serialized_start=99
-  _globals['_QUERYSTATEMENT']._serialized_end=252
-  _globals['_QUERYREQUEST']._serialized_start=254
-  _globals['_QUERYREQUEST']._serialized_end=311
-  _globals['_QUERYRESPONSE']._serialized_start=313
-  _globals['_QUERYRESPONSE']._serialized_end=359
-  _globals['_AGGREGATESERVICE']._serialized_start=361
-  _globals['_AGGREGATESERVICE']._serialized_end=441
+  _globals['_QUERYSTATEMENT']._serialized_start=98
+  _globals['_QUERYSTATEMENT']._serialized_end=221
+  _globals['_QUERYREQUEST']._serialized_start=223
+  _globals['_QUERYREQUEST']._serialized_end=280
+  _globals['_QUERYRESPONSE']._serialized_start=282
+  _globals['_QUERYRESPONSE']._serialized_end=328
+  _globals['_AGGREGATESERVICE']._serialized_start=330
+  _globals['_AGGREGATESERVICE']._serialized_end=410
 # @@protoc_insertion_point(module_scope)

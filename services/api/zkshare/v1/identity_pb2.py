@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from services.api.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19zkshare/v1/identity.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\"g\n\x06Signed\x12\x1e\n\tstatement\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\x12\x1c\n\tsignature\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x10\x08\x18P\x12\x1f\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x10@\x18\x80 b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19zkshare/v1/identity.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\"e\n\x06Signed\x12\x1e\n\tstatement\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\x12\x1a\n\tsignature\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\x12\x1f\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x10@\x18\x80 b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNED'].fields_by_name['statement']._loaded_options = None
   _globals['_SIGNED'].fields_by_name['statement']._serialized_options = b'\272H\010z\006\020\001\030\200\200\001'
   _globals['_SIGNED'].fields_by_name['signature']._loaded_options = None
-  _globals['_SIGNED'].fields_by_name['signature']._serialized_options = b'\272H\006z\004\020\010\030P'
+  _globals['_SIGNED'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
   _globals['_SIGNED'].fields_by_name['certificate']._loaded_options = None
   _globals['_SIGNED'].fields_by_name['certificate']._serialized_options = b'\272H\007z\005\020@\030\200 '
   _globals['_SIGNED']._serialized_start=70
-  _globals['_SIGNED']._serialized_end=173
+  _globals['_SIGNED']._serialized_end=171
 # @@protoc_insertion_point(module_scope)

@@ -30,7 +30,7 @@ class Signed(_message.Message):
     statement: _builtins.bytes
     """Canonical serialization of the statement; which message it is, the field that holds the Signed says."""
     signature: _builtins.bytes
-    """ECDSA P-256/SHA-256 signature over the statement under a label for its kind, ASN.1 DER."""
+    """ECDSA P-256/SHA-256 signature over the statement under a label for its kind: r then s, the smaller, 32 bytes each."""
     certificate: _builtins.bytes
     """X.509 certificate of the signer, DER, issued by the network's certificate authority."""
     def __init__(

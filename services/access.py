@@ -1,0 +1,229 @@
+"""Who may call what, checked at one place.
+
+:data:`METHODS` names every method of every service with the roles that may call it; :class:`Gate` is the server
+interceptor that holds callers to it. A method that is not in the table is open to nobody. The gate also parses and
+validates each request by the rules of its proto, bounds the time of a call, turns refusals into rich statuses, keeps
+what goes wrong inside from leaking, and logs one line a call: method, caller, outcome, never contents.
+
+Rights that depend on contents (a record's subject, a querier's datasets) are checked where the contents are known.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+import protovalidate
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from services.errors import NotPermitted
+from services.identity import PeerIdentity, Role
+from services.identity import caller as calling_party
+from services.status import abort
+from zkcore.errors import Malformed, Refused
+
+ANYONE = frozenset(Role)
+ENTERPRISE = frozenset({Role.ENTERPRISE})
+BANK = frozenset({Role.BANK})
+
+METHODS: dict[str, frozenset[Role]] = {
+    "/zkshare.v1.SubmissionService/Submit": ENTERPRISE,
+    "/zkshare.v1.SubmissionService/SubmitMany": ENTERPRISE,
+    "/zkshare.v1.SubmissionService/GetReceipt": ENTERPRISE,
+    "/zkshare.v1.LogService/GetHead": ANYONE,
+    "/zkshare.v1.LogService/GetInclusion": ANYONE,
+    "/zkshare.v1.LogService/GetConsistency": ANYONE,
+    "/zkshare.v1.LogService/StreamEntries": frozenset({Role.TRUSTEE}),
+    "/zkshare.v1.AggregateService/Query": frozenset({Role.TAX_AGENCY}),
+    "/zkshare.v1.CreditService/RequestScore": BANK,
+    "/zkshare.v1.CreditService/GetScore": BANK,
+    "/zkshare.v1.CreditService/ListRequests": ENTERPRISE,
+    "/zkshare.v1.CreditService/WatchRequests": ENTERPRISE,
+    "/zkshare.v1.CreditService/SubmitScoreProof": ENTERPRISE,
+    "/zkshare.v1.CreditService/Decline": ENTERPRISE,
+    "/zkshare.v1.VerificationService/Verify": ANYONE,
+    "/zkshare.v1.VerificationService/VerifyBatch": ANYONE,
+    "/zkshare.v1.TrusteeService/DecryptShare": frozenset({Role.OPERATOR}),
+    "/zkshare.v1.DepartmentService/ListDatasets": ANYONE,
+    "/zkshare.v1.DepartmentService/GetOpening": ENTERPRISE,
+    "/grpc.health.v1.Health/Check": ANYONE,
+    "/grpc.health.v1.Health/List": ANYONE,
+    "/grpc.health.v1.Health/Watch": ANYONE,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANYONE,
+}
+
+LONG_LIVED = frozenset(
+    {
+        "/zkshare.v1.CreditService/WatchRequests",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    }
+)
+"""Streams that end when the caller or the server wants, not after a time."""
+
+TIME_LIMIT = 300.0
+"""Seconds that any other call may take, whatever deadline its caller sets."""
+
+_log = structlog.get_logger("zkshare.access")
+
+Behaviour = Callable[..., Any]
+M = TypeVar("M", bound=Message)
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Server interceptor that lets a call through to its servicer or refuses it.
+
+    Parameters
+    ----------
+    party
+        Name of the party whose server it guards, for the log.
+    """
+
+    def __init__(self, party: str) -> None:
+        self._log = _log.bind(party=party)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = await continuation(handler_call_details)
+        if handler is None:  # gRPC answers UNIMPLEMENTED
+            return handler
+        method = handler_call_details.method
+        behaviour: Any = handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
+        guarded = self._stream if handler.response_streaming else self._unary
+        kind = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[handler.request_streaming, handler.response_streaming]
+        parse: Any = handler.request_deserializer
+        return kind(guarded(method, behaviour, parse), None, handler.response_serializer)
+
+    def _unary(self, method: str, behaviour: Behaviour, parse: Callable[[bytes], Message]) -> Behaviour:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            started = time.monotonic()
+            caller: PeerIdentity | None = None
+            try:
+                caller = self._admit(method, context)
+                async with asyncio.timeout(TIME_LIMIT):
+                    response = await behaviour(_checked(request, parse), context)
+            except BaseException as error:
+                await self._fail(method, caller, started, error, context)
+                raise
+            self._log.info("call", method=method, caller=_name(caller), outcome="ok", ms=_milliseconds(started))
+            return response
+
+        return call
+
+    def _stream(self, method: str, behaviour: Behaviour, parse: Callable[[bytes], Message]) -> Behaviour:
+        limit = None if method in LONG_LIVED else TIME_LIMIT
+
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            started = time.monotonic()
+            caller: PeerIdentity | None = None
+            try:
+                caller = self._admit(method, context)
+                async with asyncio.timeout(limit):
+                    async for response in behaviour(_checked(request, parse), context):
+                        yield response
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                await self._fail(method, caller, started, error, context)
+                raise
+            self._log.info("call", method=method, caller=_name(caller), outcome="ok", ms=_milliseconds(started))
+
+        return call
+
+    def _admit(self, method: str, context: grpc.aio.ServicerContext) -> PeerIdentity:
+        caller = calling_party(context)
+        if caller.role not in METHODS.get(method, frozenset()):
+            raise NotPermitted("caller.role", f"a certificate of role {caller.role} does not open {method}")
+        return caller
+
+    async def _fail(
+        self,
+        method: str,
+        caller: PeerIdentity | None,
+        started: float,
+        error: BaseException,
+        context: grpc.aio.ServicerContext,
+    ) -> None:
+        """Logs a failed call and ends it with a status, if it still can be ended; raises what gRPC raises then."""
+        log = self._log.bind(method=method, caller=_name(caller), ms=_milliseconds(started))
+        if isinstance(error, Refused):
+            log.info("call", outcome=error.check, part=error.part)
+            await abort(context, error)
+        if isinstance(error, TimeoutError):
+            log.warning("call", outcome="deadline_exceeded")
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the call took too long")
+        if isinstance(error, asyncio.CancelledError):
+            log.info("call", outcome="cancelled")
+            return
+        if isinstance(error, grpc.aio.AbortError):  # a servicer of gRPC's own, such as health, refused
+            log.info("call", outcome="aborted")
+            return
+        log.error("call", outcome="internal", kind=type(error).__name__, where=_where(error))
+        await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log says where")
+
+
+def _checked(request: Any, parse: Callable[[bytes], Message]) -> Any:
+    """The request, or stream of requests, parsed and held to the rules of its proto."""
+    if isinstance(request, bytes):
+        return validated(request, parse)
+
+    async def each() -> AsyncIterator[Message]:
+        async for item in request:
+            yield validated(item, parse)
+
+    return each()
+
+
+def validated(encoded: bytes, parse: Callable[[bytes], M]) -> M:
+    """The message that `encoded` holds, if it keeps the rules of its proto.
+
+    Raises
+    ------
+    zkcore.errors.Malformed
+        If it is not an encoding of the message, or breaks a rule; the part is the field's path.
+    """
+    try:
+        message = parse(encoded)
+    except (DecodeError, ValueError) as error:
+        raise Malformed("message", "the bytes are not an encoding of the message") from error
+    check(message)
+    return message
+
+
+def check(message: Message) -> None:
+    """Holds a message to the rules of its proto; raises :class:`zkcore.errors.Malformed` naming the field."""
+    violations = protovalidate.collect_violations(message, fail_fast=True)
+    if violations:
+        first = violations[0].proto
+        path = ".".join(
+            f"{element.field_name}[{element.subscript.value}]" if element.subscript else element.field_name
+            for element in (first.field.elements if first.field else ())
+        )
+        raise Malformed(path or message.DESCRIPTOR.name, first.message)
+
+
+def _name(caller: PeerIdentity | None) -> str | None:
+    return None if caller is None else f"{caller.role}/{caller.name}"
+
+
+def _milliseconds(started: float) -> float:
+    return round(1000 * (time.monotonic() - started), 1)
+
+
+def _where(error: BaseException) -> str:
+    """File and line that raised, without values."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}"

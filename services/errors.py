@@ -1,0 +1,90 @@
+"""Refusals of the parties, beside those of the mathematics in :mod:`zkcore.errors`.
+
+Each class is a check; :mod:`services.status` carries it over the wire by name.
+"""
+
+from zkcore.errors import Refused
+
+
+class NotPermitted(Refused):
+    """The caller's certificate does not give it the right to do this."""
+
+
+class NotFound(Refused):
+    """What the request names does not exist, or not for this caller."""
+
+
+class AlreadySubmitted(Refused):
+    """The log already holds another record of the same schema, subject and period."""
+
+
+class AlreadyAnswered(Refused):
+    """The request has its answer and takes no other."""
+
+
+class Replayed(Refused):
+    """What was made for one use is offered for another."""
+
+
+class Expired(Refused):
+    """The statement's time is over, or lies too far ahead."""
+
+
+class BadSignature(Refused):
+    """A signature does not verify under the signer's certificate."""
+
+
+class UnknownSchema(Refused):
+    """The schema is not one that this network uses."""
+
+
+class UnknownKey(Refused):
+    """The ciphertext is made with another Paillier key than the network's."""
+
+
+class WrongSubject(Refused):
+    """The record is about somebody other than the caller."""
+
+
+class NotAnchored(Refused):
+    """The ledger does not hold this root, head or digest."""
+
+
+class ProofInvalid(Refused):
+    """A Groth16 proof does not hold for its public inputs."""
+
+
+class LinkInvalid(Refused):
+    """The link proof does not hold: the ciphertext may hold other values than the commitments."""
+
+
+class CohortMismatch(Refused):
+    """The groups that an operator claims are not those that the query selects."""
+
+
+class ProductMismatch(Refused):
+    """The product that an operator claims is not that of the cohort's ciphertexts."""
+
+
+class LogMismatch(Refused):
+    """The log that a node serves is not the one that the ledger's heads commit to."""
+
+
+class AnswerMismatch(Refused):
+    """An answer does not follow from what proves it."""
+
+
+class TooFewShares(Refused):
+    """Fewer trustees than the threshold gave a valid share."""
+
+
+class Declined(Refused):
+    """The enterprise does not consent."""
+
+
+class Busy(Refused):
+    """More work is waiting than the server takes on; trying again later may succeed."""
+
+
+class Unreachable(Refused):
+    """Another party or the ledger does not answer; trying again later may succeed."""

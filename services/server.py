@@ -1,0 +1,137 @@
+"""A party's gRPC server and its clients' channels: mutual TLS, one gate, bounded messages, health and reflection.
+
+CPU work runs in a pool of threads (:class:`Workers`); the kernels release the interpreter lock, so the event loop stays
+free. TLS 1.3 is the floor on both sides.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.access import Gate
+from services.errors import Busy
+from services.identity import Identity, Role
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MESSAGE_LIMIT = 20 * 1024 * 1024
+"""Bytes of the largest message either side takes: an aggregate receipt of 16 MiB with room to spare."""
+STREAMS_PER_CONNECTION = 256
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+    ("grpc.max_metadata_size", 64 * 1024),
+    ("grpc.so_reuseport", 0),
+)
+DEADLINE = 60.0
+"""Seconds after which a client gives up on a call unless it says otherwise."""
+
+_log = structlog.get_logger("zkshare.server")
+
+
+class Workers:
+    """Threads for CPU work and for calls that block, with a bound on what waits.
+
+    Parameters
+    ----------
+    threads
+        Number of threads.
+    waiting
+        Calls taken on beyond those that run; one more is refused as :class:`services.errors.Busy`.
+    """
+
+    def __init__(self, threads: int = 2, waiting: int = 1024) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="zkshare")
+        self._limit = threads + waiting
+        self._taken = 0
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, worked out in a thread."""
+        if self._taken >= self._limit:
+            raise Busy("server", "too much work is waiting; try again in a moment")
+        self._taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        finally:
+            self._taken -= 1
+
+    def close(self) -> None:
+        """Waits for what runs, drops what waits."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Servicer(Protocol):
+    """A servicer that knows which service it implements and how to join a server."""
+
+    DESCRIPTOR: ServiceDescriptor
+
+    def join(self, server: grpc.aio.Server) -> None:
+        """Registers the servicer with a server."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a party listens; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Server:
+    """A gRPC server of one party, made of its servicers.
+
+    Use :meth:`start`, then :attr:`address`; :meth:`stop` lets running calls end before it closes.
+    """
+
+    def __init__(self, identity: Identity, listen: Address, servicers: Iterable[Servicer]) -> None:
+        self._identity = identity
+        self._listen = listen
+        self._servicers = tuple(servicers)
+        self._server: grpc.aio.Server | None = None
+        self._health: Any = None
+        self.address = listen
+
+    async def start(self) -> None:
+        """Binds the port and serves."""
+        party = f"{self._identity.role}/{self._identity.name}"
+        server = grpc.aio.server(interceptors=[Gate(party)], options=OPTIONS)
+        names = [servicer.DESCRIPTOR.full_name for servicer in self._servicers]
+        for servicer in self._servicers:
+            servicer.join(server)
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        port = server.add_secure_port(str(self._listen), self._identity.server_credentials())
+        await server.start()
+        for name in ("", *names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._server = server
+        self.address = Address(self._listen.host, port)
+        _log.info("serving", party=party, address=str(self.address), services=names)
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Reports itself as not serving, lets running calls end for `grace` seconds, closes."""
+        if self._server is None:
+            return
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+        self._server = None
+
+
+def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:
+    """A channel that shows `identity` and talks to the party of that role and name alone."""
+    return identity.channel(str(address), role, name, OPTIONS)

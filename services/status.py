@@ -1,0 +1,122 @@
+"""Refusals on the wire: rich gRPC statuses and back.
+
+A :class:`zkcore.errors.Refused` becomes a ``google.rpc.Status`` with an ``ErrorInfo`` (Google API improvement proposal
+193): ``reason`` is the check in upper snake case, ``domain`` is ``zkshare``, the metadata are ``part`` and ``why``. The
+client raises it again as a :class:`Refusal`. Any other exception of a server becomes INTERNAL without details, so that
+nothing of its inside leaks.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from services import errors
+from zkcore.errors import Refused
+
+DOMAIN = "zkshare"
+DETAILS = "grpc-status-details-bin"
+MAX_PART, MAX_WHY = 256, 1024
+REASON = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+
+CODES: dict[type[Refused], int] = {
+    Refused: code_pb2.INVALID_ARGUMENT,
+    errors.NotPermitted: code_pb2.PERMISSION_DENIED,
+    errors.WrongSubject: code_pb2.PERMISSION_DENIED,
+    errors.Declined: code_pb2.PERMISSION_DENIED,
+    errors.BadSignature: code_pb2.PERMISSION_DENIED,
+    errors.NotFound: code_pb2.NOT_FOUND,
+    errors.AlreadySubmitted: code_pb2.ALREADY_EXISTS,
+    errors.AlreadyAnswered: code_pb2.ALREADY_EXISTS,
+    errors.Replayed: code_pb2.ALREADY_EXISTS,
+    errors.Expired: code_pb2.FAILED_PRECONDITION,
+    errors.NotAnchored: code_pb2.FAILED_PRECONDITION,
+    errors.CohortMismatch: code_pb2.FAILED_PRECONDITION,
+    errors.ProductMismatch: code_pb2.FAILED_PRECONDITION,
+    errors.LogMismatch: code_pb2.FAILED_PRECONDITION,
+    errors.TooFewShares: code_pb2.UNAVAILABLE,
+    errors.Busy: code_pb2.RESOURCE_EXHAUSTED,
+    errors.Unreachable: code_pb2.UNAVAILABLE,
+}
+"""gRPC code of a refusal, by its class or the nearest ancestor named here."""
+
+BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Refusal(Refused):
+    """A refusal that came over the wire; ``check`` is the name the server gave it, ``code`` its gRPC code."""
+
+    def __init__(self, check: str, part: str, why: str, code: grpc.StatusCode) -> None:
+        super().__init__(part, why)
+        self._check = check
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Refusal, (self._check, self.part, self.why, self.code)
+
+    @property
+    def check(self) -> str:
+        """Name of the check that failed, in snake case."""
+        return self._check
+
+
+def to_status(refused: Refused) -> status_pb2.Status:
+    """The rich status of a refusal."""
+    number = next(CODES[kind] for kind in type(refused).__mro__ if kind in CODES)
+    if isinstance(refused, Refusal):
+        number = refused.code.value[0]
+    part, why = _cut(refused.part, MAX_PART), _cut(refused.why, MAX_WHY)
+    info = error_details_pb2.ErrorInfo(reason=refused.check.upper(), domain=DOMAIN, metadata={"part": part, "why": why})
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    return status_pb2.Status(code=number, message=f"{part}: {why}", details=[detail])
+
+
+async def abort(context: grpc.aio.ServicerContext, refused: Refused) -> NoReturn:
+    """End a call with a refusal."""
+    status = to_status(refused)
+    await context.abort(
+        BY_NUMBER[status.code],
+        status.message.encode("ascii", "replace").decode("ascii"),
+        trailing_metadata=((DETAILS, status.SerializeToString()),),
+    )
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> Refused:
+    """The refusal in a failed call.
+
+    A status without details of this project, e.g. from the transport, becomes :class:`services.errors.Unreachable` when
+    trying again may help, and otherwise a :class:`Refusal` named after its code.
+    """
+    trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    for key, value in trailing:
+        if key == DETAILS and (refusal := _parse(value, error.code())):
+            return refusal
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return errors.Unreachable("connection", error.details() or error.code().name)
+    return Refusal(error.code().name.lower(), "call", error.details() or "no details", error.code())
+
+
+def _parse(value: str | bytes, code: grpc.StatusCode) -> Refusal | None:
+    status = status_pb2.Status()
+    try:
+        status.ParseFromString(value if isinstance(value, bytes) else value.encode("latin-1"))
+        for detail in status.details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info) and info.domain == DOMAIN and REASON.fullmatch(info.reason):
+                part, why = info.metadata.get("part", ""), info.metadata.get("why", "")
+                return Refusal(info.reason.lower(), _cut(part, MAX_PART), _cut(why, MAX_WHY), code)
+    except (DecodeError, UnicodeError):
+        return None
+    return None
+
+
+def _cut(text: str, size: int) -> str:
+    """Text of at most `size` bytes of UTF-8."""
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= size else encoded[: size - 3].decode("utf-8", "ignore") + "…"

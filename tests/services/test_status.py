@@ -1,0 +1,79 @@
+"""Refusals keep their check, part and reason over the wire."""
+
+import pickle
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import code_pb2
+
+import services
+from services import errors, status
+from services.api.zkshare.v1 import log_pb2
+from zkcore.errors import Malformed, OutOfRange, Refused
+
+
+def everything_refused(kind: type[Refused] = Refused) -> set[type[Refused]]:
+    return {kind}.union(*(everything_refused(child) for child in kind.__subclasses__()))
+
+
+def as_rpc_error(refused: Refused) -> grpc.aio.AioRpcError:
+    message = status.to_status(refused)
+    code = status.BY_NUMBER[message.code]
+    trailing = grpc.aio.Metadata((status.DETAILS, message.SerializeToString()))
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, message.message)
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        (OutOfRange("submission.root", "not below the modulus"), grpc.StatusCode.INVALID_ARGUMENT),
+        (errors.AlreadySubmitted("submission", "another record"), grpc.StatusCode.ALREADY_EXISTS),
+        (errors.NotPermitted("caller.role", "no"), grpc.StatusCode.PERMISSION_DENIED),
+        (errors.Busy("server", "queue full"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (Malformed("ünïcode/part", "größer als erlaubt ☃"), grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+def test_round_trip(refused: Refused, code: grpc.StatusCode) -> None:
+    back = status.from_rpc_error(as_rpc_error(refused))
+    assert isinstance(back, status.Refusal)
+    assert (back.check, back.part, back.why, back.code) == (refused.check, refused.part, refused.why, code)
+    assert str(back) == str(refused)
+    again = pickle.loads(pickle.dumps(back))
+    assert (again.check, again.part, again.why, again.code) == (back.check, back.part, back.why, back.code)
+    relayed = status.from_rpc_error(as_rpc_error(back))
+    assert (relayed.check, relayed.part, relayed.why) == (refused.check, refused.part, refused.why)
+    assert isinstance(relayed, status.Refusal) and relayed.code == code
+
+
+def test_long_reasons_are_cut() -> None:
+    back = status.from_rpc_error(as_rpc_error(Malformed("part", "ß" * 5000)))
+    assert len(back.why.encode()) <= status.MAX_WHY and back.why.startswith("ßß") and back.why.endswith("…")
+
+
+def test_transport_failures_are_named() -> None:
+    lost = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "no route")
+    assert isinstance(status.from_rpc_error(lost), errors.Unreachable)
+    other = grpc.aio.AioRpcError(grpc.StatusCode.UNIMPLEMENTED, grpc.aio.Metadata(), grpc.aio.Metadata(), "what?")
+    refusal = status.from_rpc_error(other)
+    assert isinstance(refusal, status.Refusal) and refusal.check == "unimplemented" and refusal.why == "what?"
+
+
+@pytest.mark.parametrize("details", [b"\xff\xff", b"", log_pb2.LogHead(size=3).SerializeToString()])
+def test_foreign_details_are_not_trusted(details: bytes) -> None:
+    trailing = grpc.aio.Metadata((status.DETAILS, details))
+    error = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), trailing, "broken")
+    refusal = status.from_rpc_error(error)
+    assert isinstance(refusal, status.Refusal) and refusal.check == "internal"
+
+
+def test_every_refusal_has_a_code_and_a_name_fit_for_the_wire() -> None:
+    assert services
+    kinds = everything_refused() - {status.Refusal}
+    assert len(kinds) > 20
+    names = [kind("part", "why").check for kind in kinds if kind.__module__.split(".")[0] != "tests"]
+    assert len(names) == len(set(names)), "two refusals share a name"
+    for kind in kinds:
+        message = status.to_status(kind("part", "why"))
+        assert message.code in status.BY_NUMBER and message.code != code_pb2.OK
+        assert status.REASON.fullmatch(kind("part", "why").check.upper())
