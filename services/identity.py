@@ -138,16 +138,20 @@ class PeerIdentity:
 
     @property
     def fingerprint(self) -> bytes:
-        """SHA-256 of the certificate (32 bytes)."""
-        return sha256(self.certificate).digest()
+        """SHA-256 of what the authority signed (32 bytes), the same however its signature is written."""
+        return sha256(self.x509.tbs_certificate_bytes).digest()
 
     @cached_property
     def x509(self) -> x509.Certificate:
         """The parsed certificate."""
         try:
-            return x509.load_der_x509_certificate(self.certificate)
+            certificate = x509.load_der_x509_certificate(self.certificate)
         except UNREADABLE:
             raise Malformed("certificate", "not a DER certificate") from None
+        # The parser takes a signature whose length in bits is not whole bytes; nobody writes one but to make a variant.
+        if not self.certificate.endswith(b"\0" + certificate.signature):
+            raise Malformed("certificate", "not a DER certificate")
+        return certificate
 
     def verify(self, purpose: str, message: bytes, signature: bytes) -> bool:
         """Whether this party signed ``message`` for ``purpose``. Raises WrongLength or Malformed on a bad encoding."""

@@ -154,10 +154,11 @@ def test_certificate_of_another_authority_is_refused() -> None:
         Authority.from_pem(b"no certificate")
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_a_flipped_bit_anywhere_is_refused() -> None:
     whole = BANK.peer.certificate
-    for place in range(len(whole)):
-        changed = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+    for bit in range(8 * len(whole)):
+        changed = (int.from_bytes(whole, "big") ^ (1 << bit)).to_bytes(len(whole), "big")
         with pytest.raises((Malformed, WrongUsage, NotIssuedByAuthority)):
             AUTHORITY.check(changed)
 
