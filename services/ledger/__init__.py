@@ -1,1 +1,23 @@
-"""The ledger: registry contract and the calls on it, over any web3 provider."""
+"""The ledger: registry contract and the calls on it, over any web3 provider.
+
+- :class:`Ledger`: what the parties anchor, register and look up; ``registry.vy`` is the contract, ``registry.json`` its
+  compiled artefact (made anew by ``python -m services.ledger.build``).
+- :class:`EmbeddedProvider`: a ledger in a file, for one machine, tests and offline verification.
+- :class:`LedgerAccount`: a party's key on the ledger.
+"""
+
+from services.ledger.chain import Anchor, AnchoredHead, Confirmation, Dataset, Ledger, RegisteredScorecard, key_digest
+from services.ledger.embedded import EmbeddedProvider
+from services.ledger.transactions import LedgerAccount
+
+__all__ = [
+    "Anchor",
+    "AnchoredHead",
+    "Confirmation",
+    "Dataset",
+    "EmbeddedProvider",
+    "Ledger",
+    "LedgerAccount",
+    "RegisteredScorecard",
+    "key_digest",
+]

@@ -1,0 +1,435 @@
+"""The ledger as the parties use it: typed calls on the registry contract, over any web3.py provider.
+
+Transactions are legacy ones with gas limit, gas price, nonce and chain id given, which Ethereum clients old and new
+accept, Besu (QBFT) and FISCO BCOS 3's web3 port by their documentation too; those two were not tried. Every write is
+first simulated, so that a refusal comes with its reason and costs nothing, then sent, then its receipt is checked. What
+is read comes from the node that answers: run one, or ask several, where it is not to be trusted.
+
+The contract is the judge of who may do what; the classes in :data:`services.ledger.errors.REASONS` are its refusals.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, Protocol, Self
+
+from eth_abi.abi import decode, encode
+from eth_utils.crypto import keccak
+from web3 import Web3
+from web3.contract.contract import ContractFunction
+from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception, Web3RPCError
+from web3.middleware import ExtraDataToPOAMiddleware
+from web3.providers.base import BaseProvider
+
+from services.errors import NotPermitted, Unreachable
+from services.identity import Role
+from services.ledger.errors import REASONS, TransactionFailed, WrongContract
+from services.ledger.transactions import LedgerAccount
+from zkcore.errors import Malformed, WrongLength
+
+GAS_LIMIT = 4_000_000
+"""Gas limit of every transaction; what is not used is not charged."""
+
+RECEIPT_SECONDS = 60.0
+NONCE_ATTEMPTS = 5
+PAGE = 64
+"""Most items the contract lists in one call."""
+
+ROLES = {Role.ADMIN: 1, Role.OPERATOR: 2, Role.DEPARTMENT: 4, Role.BANK: 8}
+"""The contract's flag for each role that does something on the ledger."""
+
+ERROR_SELECTOR = keccak(b"Error(string)")[:4]
+KEY_DOMAIN = b"zkshare verifying key v1"
+KEY_TYPE = "(uint256[2],uint256[4],uint256[4],uint256[4],uint256[2][7])"
+
+
+class VerifyingKeyPoints(Protocol):
+    """The points of a Groth16 verifying key, affine, None for infinity; as :mod:`zkcore.groth16` has them."""
+
+    @property
+    def alpha(self) -> Any: ...
+    @property
+    def beta(self) -> Any: ...
+    @property
+    def gamma(self) -> Any: ...
+    @property
+    def delta(self) -> Any: ...
+    @property
+    def ic(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A transaction that was mined and succeeded."""
+
+    transaction: bytes
+    block: int
+    gas_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset, the account of the department that answers for it, and the schema that all its records have."""
+
+    name: str
+    department: str
+    schema_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Root of a dataset's tree of ``size`` records, anchored by ``account`` at ``time`` (Unix seconds)."""
+
+    epoch: int
+    root: int
+    size: int
+    account: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredHead:
+    """A head of the submission log, anchored by ``account`` at ``time`` (Unix seconds)."""
+
+    size: int
+    root: bytes
+    account: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredScorecard:
+    """A scorecard, by its Poseidon hash, registered by ``account`` at ``time`` (Unix seconds)."""
+
+    model_hash: int
+    account: str
+    time: int
+
+
+class Ledger:
+    """The registry at an address, read by anyone and written from one account.
+
+    Safe to share between threads. Two objects may use one account at once only if they share the LedgerAccount.
+
+    Parameters
+    ----------
+    provider
+        Where the chain is: :class:`services.ledger.EmbeddedProvider`, ``web3.HTTPProvider(url)`` or any other.
+    address
+        The registry's address.
+    account
+        The account to write from; None to read only.
+    gas_price
+        In the chain's smallest unit; 0 where gas is free, as on the embedded ledger.
+
+    Raises
+    ------
+    WrongContract
+        The address does not hold this version's registry.
+    Unreachable
+        The chain does not answer.
+    """
+
+    def __init__(
+        self, provider: BaseProvider, address: str, account: LedgerAccount | None = None, gas_price: int = 0
+    ) -> None:
+        self._connection = _Connection(provider, gas_price)
+        self.address = Web3.to_checksum_address(address)
+        self.account = account
+        with self._connection.answering():
+            code = bytes(self._connection.web3.eth.get_code(self.address))
+            if keccak(code).hex() != _artefact()["runtime_keccak256"]:
+                raise WrongContract("ledger.address", "it does not hold this version's registry")
+        self._functions = self._connection.web3.eth.contract(self.address, abi=_artefact()["abi"]).functions
+
+    @classmethod
+    def deploy(cls, provider: BaseProvider, account: LedgerAccount, gas_price: int = 0) -> Self:
+        """Deploy a registry, whose first administrator the account becomes."""
+        connection = _Connection(provider, gas_price)
+        receipt = connection.send(account, None, bytes.fromhex(_artefact()["bytecode"].removeprefix("0x")))
+        if receipt["status"] != 1:
+            raise TransactionFailed("ledger.deploy", "the registry could not be deployed")
+        return cls(provider, receipt["contractAddress"], account, gas_price)
+
+    def acting_as(self, account: LedgerAccount | None) -> "Ledger":
+        """The same registry, written from another account."""
+        return Ledger(self._connection.web3.provider, self.address, account, self._connection.gas_price)
+
+    # Administration.
+
+    def grant(self, account: str, role: Role) -> Confirmation:
+        """Give an account (its address) a role. Administrators."""
+        return self._write("grant", account, _flag(role))
+
+    def revoke(self, account: str, role: Role) -> Confirmation:
+        """Take a role from an account; what it did before stays. Administrators, but not their own administration."""
+        return self._write("revoke", account, _flag(role))
+
+    def has_role(self, account: str, role: Role) -> bool:
+        """Whether an account has a role now."""
+        return bool(self._read("roles", account) & _flag(role))
+
+    def open_dataset(self, name: str, department: str, schema_id: int) -> Confirmation:
+        """Say once which department (its address) answers for a dataset, and its schema. Administrators."""
+        return self._write("open_dataset", _text("dataset", name, 64), department, schema_id)
+
+    def dataset(self, name: str) -> Dataset | None:
+        """A dataset by name; None if none was opened."""
+        department, schema_id = self._read("dataset", _text("dataset", name, 64))
+        return Dataset(name, department, schema_id) if int(department, 16) else None
+
+    def datasets(self) -> tuple[str, ...]:
+        """Names of all datasets, in the order of their opening."""
+        return tuple(self._pages("datasets_from"))
+
+    def publish(self, kind: str, identifier: bytes, digest: bytes) -> Confirmation:
+        """Publish, once, a document's digest (32 bytes) under its kind and identifier (32 bytes). Administrators."""
+        return self._write("publish", _text("kind", kind, 32), _word("id", identifier), _word("digest", digest))
+
+    def published(self, kind: str, identifier: bytes) -> bytes | None:
+        """The digest published under a kind and identifier; None if none was."""
+        return _digest(self._read("published", _text("kind", kind, 32), _word("id", identifier)))
+
+    # Departments.
+
+    def anchor(self, dataset: str, epoch: int, root: int, size: int) -> Confirmation:
+        """Anchor the root of a dataset's tree after ``size`` records. The dataset's department."""
+        return self._write("anchor", _text("dataset", dataset, 64), epoch, root, size)
+
+    def is_root(self, dataset: str, root: int) -> bool:
+        """Whether a root was ever anchored for a dataset by its department."""
+        return self._read("is_root", _text("dataset", dataset, 64), root)
+
+    def roots(self, dataset: str) -> tuple[Anchor, ...]:
+        """Every anchored root of a dataset, oldest first."""
+        return tuple(Anchor(*item) for item in self._pages("anchors_from", _text("dataset", dataset, 64)))
+
+    # Operators.
+
+    def anchor_head(self, size: int, root: bytes) -> Confirmation:
+        """Anchor a head of the submission log, larger than every one before. Operators."""
+        return self._write("anchor_head", size, _word("root", root))
+
+    def head(self, size: int) -> AnchoredHead | None:
+        """The anchored head of this size; None if there is none."""
+        return _head(self._read("head", size))
+
+    def latest_head(self) -> AnchoredHead | None:
+        """The newest anchored head; None before the first."""
+        return _head(self._read("latest_head"))
+
+    def heads(self) -> tuple[AnchoredHead, ...]:
+        """Every anchored head, oldest first."""
+        return tuple(AnchoredHead(*item) for item in self._pages("heads_from"))
+
+    def submit_filing(self, dataset: str, inputs: Sequence[int], proof: bytes) -> Confirmation:
+        """Have the contract verify a filing and spend the nullifier of its schema, subject and period. Operators.
+
+        Parameters
+        ----------
+        inputs
+            root, schema_id, subject, period, attributes, digest of the commitments.
+        proof
+            256 bytes, in the EVM's order.
+        """
+        return self._write("submit_filing", _text("dataset", dataset, 64), _inputs(inputs), _words(proof))
+
+    # Banks.
+
+    def register_scorecard(self, model_hash: int) -> Confirmation:
+        """Register a public scorecard by its Poseidon hash, once. Banks."""
+        return self._write("register_scorecard", model_hash)
+
+    def scorecard(self, model_hash: int) -> RegisteredScorecard | None:
+        """Who registered a scorecard, and when; None if nobody did."""
+        account, time = self._read("scorecard", model_hash)
+        return RegisteredScorecard(model_hash, account, time) if time else None
+
+    # Verification by the contract.
+
+    def register_verifying_key(self, schema_id: int, key: VerifyingKeyPoints) -> Confirmation:
+        """Register, once, the Groth16 key that verifies filings of a schema. Administrators."""
+        return self._write("register_verifying_key", schema_id, _key(key))
+
+    def verifying_key_digest(self, schema_id: int) -> bytes | None:
+        """Digest of the key registered for a schema, to be compared with :func:`key_digest`; None if there is none."""
+        return _digest(self._read("verifying_key_digest", schema_id))
+
+    def verify_filing(self, inputs: Sequence[int], proof: bytes) -> bool:
+        """Whether a filing's proof holds, as the contract finds. Raises where proof or inputs are malformed."""
+        return self._read("verify_filing", _inputs(inputs), _words(proof))
+
+    def nullifier_spent(self, schema_id: int, subject: int, period: int) -> bool:
+        """Whether a filing of this schema, subject and period was accepted on chain."""
+        return self._read("is_spent", schema_id, subject, period)
+
+    # How.
+
+    def _function(self, name: str, arguments: Sequence[Any]) -> ContractFunction:
+        try:
+            return self._functions[name](*arguments)
+        except (Web3Exception, TypeError, ValueError) as error:
+            raise Malformed(f"ledger.{name}", "an argument is not of the contract's type") from error
+
+    def _read(self, name: str, *arguments: Any) -> Any:
+        with self._connection.answering(), _refusals(name):
+            return self._function(name, arguments).call({"gas": GAS_LIMIT})
+
+    def _pages(self, name: str, *arguments: Any) -> Iterator[Any]:
+        start, page = 0, self._read(name, *arguments, 0)
+        while page:
+            yield from page
+            start += len(page)
+            page = self._read(name, *arguments, start) if len(page) == PAGE else []
+
+    def _write(self, name: str, *arguments: Any) -> Confirmation:
+        account = self.account
+        if account is None:
+            raise NotPermitted(f"ledger.{name}", "the ledger was opened to read only")
+        function = self._function(name, arguments)
+        self._simulate(name, function, account)
+        data = bytes.fromhex(function._encode_transaction_data().removeprefix("0x"))
+        receipt = self._connection.send(account, self.address, data)
+        if receipt["status"] != 1:
+            # Something came in between; the state now says what.
+            self._simulate(name, function, account)
+            raise TransactionFailed(f"ledger.{name}", "the transaction failed")
+        return Confirmation(bytes(receipt["transactionHash"]), receipt["blockNumber"], receipt["gasUsed"])
+
+    def _simulate(self, name: str, function: ContractFunction, account: LedgerAccount) -> None:
+        transaction: Any = {"from": account.address, "gas": GAS_LIMIT, "gasPrice": self._connection.gas_price}
+        with self._connection.answering(), _refusals(name):
+            function.call(transaction)
+
+
+class _Connection:
+    """A chain to send transactions to."""
+
+    def __init__(self, provider: BaseProvider, gas_price: int) -> None:
+        self.web3 = Web3(provider)
+        self.web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+        self.gas_price = gas_price
+        with self.answering():
+            self._chain_id = self.web3.eth.chain_id
+
+    def send(self, account: LedgerAccount, to: str | None, data: bytes) -> Any:
+        """Sign and send a transaction and wait for its receipt."""
+        with self.answering():
+            transaction = self._send(account, to, data)
+            try:
+                return self.web3.eth.wait_for_transaction_receipt(transaction, RECEIPT_SECONDS, poll_latency=0.05)
+            except TimeExhausted:
+                raise Unreachable("ledger", f"the transaction was not mined in {RECEIPT_SECONDS:.0f} s") from None
+
+    def _send(self, account: LedgerAccount, to: str | None, data: bytes) -> Any:
+        for attempt in range(NONCE_ATTEMPTS):
+            # One at a time for each account, from asking for the nonce to its use.
+            with account.sending:
+                nonce = self.web3.eth.get_transaction_count(account.address, "pending")  # type: ignore[arg-type]
+                raw = account.sign_transaction(nonce, self.gas_price, GAS_LIMIT, to, data, self._chain_id)
+                try:
+                    return self.web3.eth.send_raw_transaction(raw)
+                except Web3RPCError as error:
+                    # Another process used the account in between; what was turned away has not happened.
+                    if "nonce too low" not in str(error).lower() or attempt == NONCE_ATTEMPTS - 1:
+                        raise TransactionFailed("ledger", f"a transaction was turned away: {error.message}") from None
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Turn a chain that does not answer into Unreachable."""
+        try:
+            yield
+        except OSError:
+            raise Unreachable("ledger", "the chain does not answer") from None
+
+
+def key_digest(key: VerifyingKeyPoints) -> bytes:
+    """The digest that the contract keeps of a verifying key (32 bytes)."""
+    return sha256(KEY_DOMAIN + encode([KEY_TYPE], [_key(key)])).digest()
+
+
+@cache
+def _artefact() -> dict[str, Any]:
+    return json.loads(files("services.ledger").joinpath("registry.json").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """Turn the contract's reason for reverting into the refusal of that name."""
+    try:
+        yield
+    except ContractLogicError as error:
+        reason = _reason(error)
+        kind = REASONS.get(reason)
+        if kind is None:
+            raise TransactionFailed(f"ledger.{name}", "the contract refused without a reason") from None
+        raise kind(f"ledger.{name}", (kind.__doc__ or "").strip()) from None
+    except Web3Exception as error:
+        raise TransactionFailed(f"ledger.{name}", f"the chain answers with {type(error).__name__}") from None
+
+
+def _reason(error: ContractLogicError) -> str:
+    """What the contract gave as its reason: from the revert's data, or from the message where a client sends none."""
+    if isinstance(error.data, str):
+        found = re.search(r"0x([0-9a-f]*)$", error.data, re.IGNORECASE)
+        data = bytes.fromhex(found[1]) if found and len(found[1]) % 2 == 0 else b""
+        if data[:4] == ERROR_SELECTOR:
+            return str(decode(["string"], data[4:])[0])
+    return str(error.message).rsplit(": ", 1)[-1].strip()
+
+
+def _flag(role: Role) -> int:
+    if role not in ROLES:
+        raise Malformed("role", f"a {role} has nothing to do on the ledger")
+    return ROLES[role]
+
+
+def _head(item: tuple[int, bytes, str, int]) -> AnchoredHead | None:
+    return AnchoredHead(*item) if item[0] else None
+
+
+def _digest(word: bytes) -> bytes | None:
+    return word if any(word) else None
+
+
+def _text(part: str, text: str, longest: int) -> str:
+    if not 0 < len(text.encode()) <= longest:
+        raise WrongLength(part, f"a name on the ledger has 1 to {longest} bytes")
+    return text
+
+
+def _word(part: str, value: bytes) -> bytes:
+    if len(value) != 32:
+        raise WrongLength(part, f"32 bytes are wanted, not {len(value)}")
+    return value
+
+
+def _words(proof: bytes) -> list[int]:
+    if len(proof) != 256:
+        raise WrongLength("proof", f"a proof has 256 bytes, not {len(proof)}")
+    return [int.from_bytes(proof[place : place + 32], "big") for place in range(0, 256, 32)]
+
+
+def _inputs(inputs: Sequence[int]) -> list[int]:
+    if len(inputs) != 6:
+        raise WrongLength("inputs", f"a filing has 6 public inputs, not {len(inputs)}")
+    return list(inputs)
+
+
+def _key(key: VerifyingKeyPoints) -> tuple[Any, ...]:
+    if len(key.ic) != 7:
+        raise WrongLength("verifying_key.ic", f"a filing has 6 public inputs, so 7 points, not {len(key.ic)}")
+    g2 = [_g2(point) for point in (key.beta, key.gamma, key.delta)]
+    return (list(key.alpha or (0, 0)), *g2, [list(point or (0, 0)) for point in key.ic])
+
+
+def _g2(point: Any) -> list[int]:
+    """Four words, the imaginary part of each coordinate first (EIP-197)."""
+    (x0, x1), (y0, y1) = point or ((0, 0), (0, 0))
+    return [x1, x0, y1, y0]
