@@ -58,6 +58,10 @@ class LinkInvalid(Refused):
     """The link proof does not hold: the ciphertext may hold other values than the commitments."""
 
 
+class ShareInvalid(Refused):
+    """The proof of a partial decryption does not hold: the trustee used another share, or another context."""
+
+
 class CohortMismatch(Refused):
     """The groups that an operator claims are not those that the query selects."""
 

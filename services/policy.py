@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.errors import NotPermitted
 from services.identity import Role, parse_party_uri
 from services.log import MerkleLog
 from services.query import Query
@@ -72,10 +73,6 @@ class AtomTooSmall(Refused):
 
 class MixedKeys(Refused):
     """The query selects records that are encrypted under different keys, whose ciphertexts cannot be multiplied."""
-
-
-class NotEntitled(Refused):
-    """The caller has no right to the dataset."""
 
 
 class Record(NamedTuple):
@@ -440,9 +437,9 @@ class Rights:
         return cls({dataset: [parse_party_uri(uri) for uri in uris] for dataset, uris in configuration.items()})
 
     def check(self, role: Role, name: str, dataset: str) -> None:
-        """Raise NotEntitled unless this party may query this dataset."""
+        """Raise NotPermitted unless this party may query this dataset."""
         if (role, name) not in self._parties.get(dataset, frozenset()):
-            raise NotEntitled("querier", f"{role} {name} has no right to the dataset {dataset}")
+            raise NotPermitted("querier", f"{role} {name} has no right to the dataset {dataset}")
 
 
 MOST_HEADS_TRIED = 8
