@@ -247,10 +247,18 @@ class Verified:
     trustees: tuple[int, ...] = field(default=())
 
 
-class Ledger(Protocol):
-    """The part of a ledger that a receipt is held against."""
+class AnchoredHead(Protocol):
+    """A head of the log as the ledger holds it."""
 
-    def head(self, size: int) -> Head | None:
+    @property
+    def root(self) -> bytes:
+        """The log's root (32 bytes)."""
+
+
+class Ledger(Protocol):
+    """The part of :class:`services.ledger.Ledger` that a receipt is held against."""
+
+    def head(self, size: int) -> AnchoredHead | None:
         """The anchored head of this size, or None."""
 
     def published(self, kind: str, identifier: bytes) -> bytes | None:
@@ -354,7 +362,8 @@ def read_answer(receipt: bytes) -> tuple[Answer, list[dict[str, int]]]:
 def _check_anchored(answer: Answer, ledger: Ledger) -> None:
     """The ledger holds the head, the schema and the key."""
     schema, key = answer.query.schema, answer.threshold_key
-    if ledger.head(answer.head.size) != answer.head:
+    anchored = ledger.head(answer.head.size)
+    if anchored is None or anchored.root != answer.head.root:
         raise NotAnchored("head", "the ledger holds no such head of the log")
     published = ledger.published("schema", schema.schema_id.to_bytes(32, "big"))
     if published != sha256(schema.to_toml().encode()).digest():
