@@ -1,0 +1,32 @@
+"""Integers as rows of 64-bit limbs: the form in which whole columns of numbers enter and leave kernels."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkcore.errors import OutOfRange
+
+LIMBS = 4
+"""Limbs of 64 bits, least significant first, that a number below 2^256 takes."""
+
+
+def to_limbs(values: Iterable[int], *, part: str = "values") -> NDArray[np.uint64]:
+    """Rows ``uint64[n, 4]`` of the integers, least significant limb first.
+
+    Raises
+    ------
+    OutOfRange
+        An integer is negative or not below 2^256.
+    """
+    try:
+        joined = b"".join([value.to_bytes(8 * LIMBS, "little") for value in values])
+    except OverflowError:
+        raise OutOfRange(part, "an integer is negative or not below 2^256") from None
+    return np.frombuffer(bytearray(joined), dtype="<u8").reshape(-1, LIMBS)
+
+
+def from_limbs(rows: NDArray[np.uint64]) -> list[int]:
+    """Integers of ``uint64[..., 4]``, in order."""
+    joined = np.ascontiguousarray(rows, dtype="<u8").tobytes()
+    return [int.from_bytes(joined[at : at + 8 * LIMBS], "little") for at in range(0, len(joined), 8 * LIMBS)]
