@@ -1,0 +1,101 @@
+"""Append-only Merkle trees over Poseidon: fixed depth, empty leaves 0, parent = Poseidon(left, right).
+
+A tree of depth 32 holds up to 2^32 leaves; only the nodes above present leaves are stored. A leaf is itself a Poseidon
+hash of a different number of inputs, so that no inner node can pass as a leaf.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from zkcore import poseidon
+from zkcore.errors import OutOfRange
+
+DEPTH = 32
+
+
+@cache
+def empty_root(height: int) -> int:
+    """Root of a tree of this height without leaves."""
+    return poseidon.hash([empty_root(height - 1)] * 2) if height else 0
+
+
+@dataclass(frozen=True)
+class MerklePath:
+    """Where a leaf lies: its index and the sibling at each height, from the leaf's own up."""
+
+    index: int
+    siblings: tuple[int, ...]
+
+    def root(self, leaf: int) -> int:
+        """Root of the tree in which ``leaf`` lies at this place."""
+        node = leaf
+        for height, sibling in enumerate(self.siblings):
+            node = poseidon.hash([sibling, node] if self.index >> height & 1 else [node, sibling])
+        return node
+
+
+class MerkleTree:
+    """A growing tree.
+
+    Parameters
+    ----------
+    depth
+        Number of levels above the leaves.
+    """
+
+    def __init__(self, depth: int = DEPTH) -> None:
+        self.depth = depth
+        self._levels: list[list[int]] = [[] for _ in range(depth + 1)]
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return len(self._levels[0])
+
+    @property
+    def root(self) -> int:
+        """Root over all leaves."""
+        return self._levels[self.depth][0] if self.size else empty_root(self.depth)
+
+    def append(self, leaf: int) -> int:
+        """Add a leaf and return its index."""
+        self.extend([leaf])
+        return self.size - 1
+
+    def extend(self, leaves: Iterable[int]) -> None:
+        """Add leaves in order; each inner node above them is hashed once.
+
+        Raises
+        ------
+        OutOfRange
+            If the tree would hold more than ``2^depth`` leaves.
+        """
+        added = list(leaves)
+        if self.size + len(added) > 1 << self.depth:
+            raise OutOfRange("leaves", f"a tree of depth {self.depth} holds {1 << self.depth} leaves")
+        first = self.size
+        self._levels[0].extend(added)
+        for height in range(self.depth):
+            below, here = self._levels[height], self._levels[height + 1]
+            first >>= 1
+            del here[first:]
+            for index in range(2 * first, len(below), 2):
+                right = below[index + 1] if index + 1 < len(below) else empty_root(height)
+                here.append(poseidon.hash([below[index], right]))
+
+    def path(self, index: int) -> MerklePath:
+        """Path of the leaf at ``index`` to the present root.
+
+        Raises
+        ------
+        OutOfRange
+            If there is no such leaf.
+        """
+        if not 0 <= index < self.size:
+            raise OutOfRange("index", f"the tree has {self.size} leaves")
+        siblings = []
+        for height in range(self.depth):
+            level, sibling = self._levels[height], index >> height ^ 1
+            siblings.append(level[sibling] if sibling < len(level) else empty_root(height))
+        return MerklePath(index, tuple(siblings))
