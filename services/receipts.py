@@ -66,8 +66,8 @@ class SubmissionReceipt:
         return documents.sign(SUBMISSION, content, identity)
 
 
-def verify_submission(receipt: bytes, submission: bytes, authority: Authority) -> SubmissionReceipt:
-    """Check that a receipt is an operator's and for this submission (its exact bytes).
+def verify_submission(receipt: bytes, submission: bytes, authority: Authority, operator: str) -> SubmissionReceipt:
+    """Check that a receipt is this operator's (by its name) and for this submission (its exact bytes).
 
     Raises
     ------
@@ -75,7 +75,7 @@ def verify_submission(receipt: bytes, submission: bytes, authority: Authority) -
         The document is not one that the format allows.
     services.errors.BadSignature, services.identity.NotIssuedByAuthority, services.identity.OutsideValidity, \
 services.identity.WrongUsage
-        It is not signed by an operator of this authority.
+        It is not signed by this operator under this authority.
     AnswerMismatch
         It is for another submission, or its head does not reach the position.
     """
@@ -88,7 +88,9 @@ services.identity.WrongUsage
     )
     _read_signature(reader)
     reader.end()
-    _operator(receipt, SUBMISSION, authority, read.time)
+    signer = _operator(receipt, SUBMISSION, authority, read.time)
+    if signer.name != operator:
+        raise WrongUsage("certificate", f"{signer.uri} is not the operator {operator}")
     if read.leaf != leaf_hash(submission):
         raise AnswerMismatch("leaf", "the receipt is for another submission")
     if read.position >= read.head.size:
@@ -324,8 +326,11 @@ def read_answer(receipt: bytes) -> tuple[Answer, list[dict[str, int]]]:
     """The answer of a receipt and the sums that it states, read strictly but not yet checked against each other."""
     reader = documents.read(receipt, AGGREGATE)
     _read_signature(reader)
-    schema = Schema.from_toml(reader.text("schema", LONGEST_SCHEMA))
-    query = parse(reader.text("query", LONGEST_TEXT), {schema.name: schema})
+    schema_text, query_text = reader.text("schema", LONGEST_SCHEMA), reader.text("query", LONGEST_TEXT)
+    schema = Schema.from_toml(schema_text)
+    query = parse(query_text, {schema.name: schema})
+    if schema.to_toml() != schema_text or query.text != query_text:
+        raise Malformed("query" if query.text != query_text else "schema", "not in canonical form")
     if reader.data("query_digest", HASH_SIZE, HASH_SIZE) != query.digest():
         raise AnswerMismatch("query_digest", "it is that of another query")
     key = reader.optional("threshold_key", lambda name: ThresholdKey.from_bytes(reader.data(name, LONGEST_BLOB)))

@@ -81,14 +81,19 @@ class Releases:
             The release could not be written, so nothing may be released.
         """
         with self._lock:
-            known = self._database.query("SELECT head_size FROM release WHERE request = ?", request)
-            if known and known[0][0] != head_size:
-                raise AnotherHead("head.size", f"the request was decided at the head of {known[0][0]} entries")
+            before = self.head_size(request)
+            if before not in (None, head_size):
+                raise AnotherHead("head.size", f"the request was decided at the head of {before} entries")
             decided = plan(query, records, head_size, self.released(query.dataset), minimum)
-            if not known:
+            if before is None:
                 self._write(request, querier, decided)
                 self._released[query.dataset] = self.released(query.dataset).after(decided.cohorts, head_size)
             return decided
+
+    def head_size(self, request: bytes) -> int | None:
+        """Size of the head at which a request was decided, or None if it was not."""
+        rows = self._database.query("SELECT head_size FROM release WHERE request = ?", request)
+        return rows[0][0] if rows else None
 
     def keep_receipt(self, request: bytes, receipt: bytes) -> None:
         """Keep the receipt of a request that was decided, so that the same request gets it again."""
