@@ -129,6 +129,8 @@ class Ledger:
 
     Raises
     ------
+    Malformed
+        The address is not one.
     WrongContract
         The address does not hold this version's registry.
     Unreachable
@@ -138,6 +140,8 @@ class Ledger:
     def __init__(
         self, provider: BaseProvider, address: str, account: LedgerAccount | None = None, gas_price: int = 0
     ) -> None:
+        if not Web3.is_address(address):
+            raise Malformed("ledger.address", "not an address")
         self._connection = _Connection(provider, gas_price)
         self.address = Web3.to_checksum_address(address)
         self.account = account
@@ -366,10 +370,10 @@ def _refusals(name: str) -> Iterator[None]:
         yield
     except ContractLogicError as error:
         reason = _reason(error)
-        kind = REASONS.get(reason)
-        if kind is None:
+        if reason not in REASONS:
             raise TransactionFailed(f"ledger.{name}", "the contract refused without a reason") from None
-        raise kind(f"ledger.{name}", (kind.__doc__ or "").strip()) from None
+        kind, why = REASONS[reason]
+        raise kind(f"ledger.{name}", why) from None
     except Web3Exception as error:
         raise TransactionFailed(f"ledger.{name}", f"the chain answers with {type(error).__name__}") from None
 

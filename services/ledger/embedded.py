@@ -377,10 +377,11 @@ _METHODS: dict[str, Callable[..., Any]] = {
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     if read_only and not path.exists():
         raise FileNotFoundError(path)
-    location = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     try:
-        database = _connect(location)
-        if not read_only:
+        database = _connect(path, "mode=ro" if read_only else "mode=rwc")
+        if read_only:
+            database = _readable(database, path)
+        else:
             _prepare(database)
         application = database.execute("PRAGMA application_id").fetchone()[0]
         version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -392,9 +393,26 @@ def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     return database
 
 
-def _connect(location: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
     # Threads take turns under the provider's lock; transactions are begun and ended explicitly.
+    location = f"{path.resolve().as_uri()}?{mode}"
     return sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _readable(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """The connection, or another to the file at rest where SQLite cannot make the files it shares with writers.
+
+    That is so in a directory without the right to write, e.g. on a copy kept for audit. A write-ahead log beside the
+    file would mean that it is not at rest, and that it cannot be read whole.
+    """
+    try:
+        database.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
+        return database
+    except sqlite3.OperationalError:
+        if path.with_name(path.name + "-wal").exists():
+            raise
+    database.close()
+    return _connect(path, "mode=ro&immutable=1")
 
 
 def _prepare(database: sqlite3.Connection) -> None:

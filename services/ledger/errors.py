@@ -40,20 +40,20 @@ class TransactionFailed(Refused):
     """A transaction was mined but failed, or was turned away, for a reason that is not one of the registry's."""
 
 
-REASONS: dict[str, type[Refused]] = {
-    "already_registered": AlreadyRegistered,
-    "malformed": Malformed,
-    "not_anchored": NotAnchored,
-    "not_growing": NotGrowing,
-    "not_on_curve": NotOnCurve,
-    "not_permitted": NotPermitted,
-    "nullifier_spent": NullifierSpent,
-    "out_of_range": OutOfRange,
-    "point_at_infinity": PointAtInfinity,
-    "precompile_missing": PrecompileMissing,
-    "proof_invalid": ProofInvalid,
-    "unknown_dataset": UnknownDataset,
-    "unknown_verifying_key": UnknownVerifyingKey,
-    "wrong_schema": WrongSchema,
+REASONS: dict[str, tuple[type[Refused], str]] = {
+    "already_registered": (AlreadyRegistered, "there is an entry of this name, and entries are made once"),
+    "malformed": (Malformed, "an argument is empty, or names no department"),
+    "not_anchored": (NotAnchored, "the department never anchored this root for the dataset"),
+    "not_growing": (NotGrowing, "it does not come after the last one"),
+    "not_on_curve": (NotOnCurve, "a point is off its curve or outside the subgroup of prime order"),
+    "not_permitted": (NotPermitted, "the account has no right to do this"),
+    "nullifier_spent": (NullifierSpent, "a filing of this schema, subject and period was accepted before"),
+    "out_of_range": (OutOfRange, "a number is not below its modulus, or not positive"),
+    "point_at_infinity": (PointAtInfinity, "a point is the neutral element"),
+    "precompile_missing": (PrecompileMissing, "the chain cannot verify proofs on BN254"),
+    "proof_invalid": (ProofInvalid, "the proof does not hold for these public inputs"),
+    "unknown_dataset": (UnknownDataset, "no dataset of this name was opened"),
+    "unknown_verifying_key": (UnknownVerifyingKey, "no key was registered for filings of this schema"),
+    "wrong_schema": (WrongSchema, "the proof names another schema than the dataset's"),
 }
-"""The contract's reasons and the refusals they become."""
+"""The contract's reasons, the refusals they become, and what they mean."""

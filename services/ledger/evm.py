@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from eth_typing import BlockNumber
 from eth_utils.address import to_canonical_address
 
 BLOCK_GAS_LIMIT = 30_000_000
@@ -178,7 +179,7 @@ class PyEvmEngine:
         return ExecutionContext(
             coinbase=ZERO_ADDRESS,
             timestamp=block.timestamp,
-            block_number=block.number,
+            block_number=BlockNumber(block.number),
             difficulty=0,
             mix_hash=ZERO_HASH32,
             gas_limit=BLOCK_GAS_LIMIT,

@@ -21,7 +21,7 @@ from zkcore.errors import Malformed
 class LedgerAccount:
     """A party's account on the ledger: a secp256k1 key (about 128-bit security). Secret: its repr hides the key.
 
-    Signing is ``eth_account``'s, in Python unless the coincurve package is installed; the former is not constant-time.
+    Signing is libsecp256k1's (the coincurve package), with RFC 6979 nonces and constant-time.
     """
 
     def __init__(self, key: bytes) -> None:

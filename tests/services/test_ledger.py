@@ -1,23 +1,71 @@
-"""The ledger as the parties use it, on the embedded chain."""
+"""The typed calls on the ledger, where they differ from the contract's own rules: connections, pages, addresses."""
 
 from pathlib import Path
 
 import pytest
+from web3 import HTTPProvider
 
+from services.errors import NotPermitted, Unreachable
 from services.identity import Role
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
+from services.ledger.chain import PAGE
+from services.ledger.errors import WrongContract
+from zkcore.errors import Malformed
 
 
-@pytest.fixture(scope="module")
-def admin() -> LedgerAccount:
-    return LedgerAccount.create()
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.deploy(EmbeddedProvider(tmp_path / "ledger.db"), LedgerAccount.create())
 
 
-def test_what_was_anchored_is_found(tmp_path: Path, admin: LedgerAccount) -> None:
-    department = LedgerAccount.create()
-    ledger = Ledger.deploy(EmbeddedProvider(tmp_path / "ledger.db"), admin)
-    ledger.grant(department.address, Role.DEPARTMENT)
-    ledger.open_dataset("filing", department.address, 99)
-    ledger.acting_as(department).anchor("filing", 1, 12345, 7)
-    assert ledger.is_root("filing", 12345)
-    assert not ledger.is_root("filing", 12346)
+def address(ledger: Ledger) -> str:
+    assert ledger.account is not None
+    return ledger.account.address
+
+
+def test_lists_longer_than_a_page_are_whole(ledger: Ledger) -> None:
+    ledger.grant(address(ledger), Role.OPERATOR)
+    for count in (0, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE + 3):
+        for size in range(len(ledger.heads()) + 1, count + 1):
+            ledger.anchor_head(size, size.to_bytes(32, "big"))
+        assert [head.size for head in ledger.heads()] == list(range(1, count + 1))
+
+
+def test_before_anything_was_written(ledger: Ledger) -> None:
+    assert ledger.roots("filing") == ledger.heads() == ledger.datasets() == ()
+    assert ledger.latest_head() is None and ledger.head(1) is None and ledger.head(0) is None
+    assert ledger.dataset("filing") is None and ledger.scorecard(1) is None
+    assert not ledger.is_root("filing", 0)
+    assert ledger.has_role(address(ledger), Role.ADMIN)
+    assert not ledger.has_role(LedgerAccount.create().address, Role.ADMIN)
+
+
+def test_confirmation_says_what_was_mined(ledger: Ledger) -> None:
+    confirmation = ledger.grant(address(ledger), Role.BANK)
+    assert confirmation.block == 2 and len(confirmation.transaction) == 32 and confirmation.gas_used > 21_000
+
+
+def test_without_an_account_nothing_is_written(ledger: Ledger) -> None:
+    reader = ledger.acting_as(None)
+    with pytest.raises(NotPermitted):
+        reader.grant(address(ledger), Role.BANK)
+    assert reader.has_role(address(ledger), Role.ADMIN)
+
+
+def test_only_this_registry_is_taken_for_one(tmp_path: Path, ledger: Ledger) -> None:
+    other = EmbeddedProvider(tmp_path / "other.db")
+    with pytest.raises(WrongContract):
+        Ledger(other, ledger.address)
+    with pytest.raises(WrongContract):
+        Ledger(other, address(ledger))
+    with pytest.raises(Malformed):
+        Ledger(other, "0x12")
+
+
+def test_chain_that_does_not_answer_is_unreachable() -> None:
+    for call in (
+        lambda provider: Ledger(provider, "0x" + "11" * 20),
+        lambda provider: Ledger.deploy(provider, LedgerAccount.create()),
+    ):
+        with pytest.raises(Unreachable):
+            call(HTTPProvider("http://127.0.0.1:9", exception_retry_configuration=None))
