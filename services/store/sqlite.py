@@ -44,15 +44,18 @@ class SqliteTransaction:
 
     def execute(self, sql: str, *values: Value) -> None:
         """Run one statement that writes."""
-        self._connection.execute(sql, values)
+        with _translated():
+            self._connection.execute(sql, values)
 
     def execute_many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> None:
         """Run one statement that writes for every row of values."""
-        self._connection.executemany(sql, rows)
+        with _translated():
+            self._connection.executemany(sql, rows)
 
     def query(self, sql: str, *values: Value) -> list[Row]:
         """Rows of a statement that reads, including what this transaction wrote."""
-        return self._connection.execute(sql, values).fetchall()
+        with _translated():
+            return self._connection.execute(sql, values).fetchall()
 
 
 class SqliteDatabase:
@@ -86,14 +89,15 @@ class SqliteDatabase:
 
         Raises Unavailable or Conflict, also at the end of the block: then nothing was written.
         """
-        with _translated(), self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")
+        with self._writing:
+            transaction = SqliteTransaction(self._writer)
+            transaction.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteTransaction(self._writer)
-                self._writer.execute("COMMIT")
+                yield transaction
+                transaction.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if self._writer.in_transaction:  # SQLite ends it by itself when the disk is full
+                    transaction.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
@@ -157,7 +161,7 @@ def _statements(script: str) -> Iterator[str]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn SQLite's and the system's errors into the store's; the caller's own errors pass."""
+    """Turn SQLite's and the system's errors into the store's."""
     try:
         yield
     except sqlite3.IntegrityError as error:

@@ -69,6 +69,15 @@ def test_a_block_that_raises_is_undone(database: SqliteDatabase) -> None:
     assert sizes(database) == [2]
 
 
+def test_the_errors_of_a_block_are_its_own(database: SqliteDatabase) -> None:
+    with pytest.raises(OSError, match="mine"), database.transaction() as transaction:
+        transaction.execute("INSERT INTO head VALUES (?, ?)", 1, bytes(32))
+        raise OSError("mine")
+    with pytest.raises(Unavailable), database.transaction() as transaction:
+        transaction.execute("INSERT INTO nowhere VALUES (1)")
+    assert sizes(database) == []
+
+
 @pytest.mark.parametrize(
     ("sql", "values"),
     [
