@@ -168,14 +168,18 @@ class PublicKey:
     # Ciphertexts are integers modulo N^2. None of the operations below looks for 0, 1 and non-units among its
     # arguments: a ciphertext from outside goes through check() first.
 
+    def check_unit(self, value: int, part: str) -> None:
+        """Refuse what is not a unit modulo N^2 in ``[0, N^2)``; raises OutOfRange, NotAUnit."""
+        if not 0 <= value < self.square:
+            raise OutOfRange(part, "does not lie in [0, N^2)")
+        if gmpy2.gcd(value, self.modulus) != 1:
+            raise NotAUnit(part, "shares a factor with the modulus")
+
     def check(self, ciphertext: int, part: str = "ciphertext") -> None:
         """Refuse what is not a ciphertext; raises OutOfRange, TrivialCiphertext, NotAUnit."""
-        if not 0 <= ciphertext < self.square:
-            raise OutOfRange(part, "does not lie in [0, N^2)")
         if ciphertext in (0, 1):
             raise TrivialCiphertext(part, f"is {ciphertext}")
-        if gmpy2.gcd(ciphertext, self.modulus) != 1:
-            raise NotAUnit(part, "shares a factor with the modulus")
+        self.check_unit(ciphertext, part)
 
     def check_plaintext(self, plaintext: int, part: str = "plaintext") -> None:
         """Refuse what is not a plaintext, an integer in ``[0, N)``; raises OutOfRange."""
