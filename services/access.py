@@ -19,10 +19,11 @@ import protovalidate
 import structlog
 from google.protobuf.message import DecodeError, Message
 
-from services.errors import NotPermitted
+from services.errors import NotPermitted, Unreachable
 from services.identity import PeerIdentity, Role
 from services.identity import caller as calling_party
 from services.status import abort
+from services.store import StoreError
 from zkcore.errors import Malformed, Refused
 
 ANYONE = frozenset(Role)
@@ -157,6 +158,9 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> None:
         """Logs a failed call and ends it with a status, if it still can be ended; raises what gRPC raises then."""
         log = self._log.bind(method=method, caller=_name(caller), ms=_milliseconds(started))
+        if isinstance(error, StoreError):
+            log.error("call", outcome="store", kind=type(error).__name__, why=str(error))
+            await abort(context, Unreachable("store", "it cannot be read or written now"))
         if isinstance(error, Refused):
             log.info("call", outcome=error.check, part=error.part)
             await abort(context, error)

@@ -5,7 +5,7 @@ free. TLS 1.3 is the floor on both sides.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from services.access import Gate
 from services.errors import Busy
 from services.identity import Identity, Role
+from services.status import from_rpc_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,6 +92,10 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
+FREE_PORT = Address()
+"""A port that is free, on loopback."""
+
+
 class Server:
     """A gRPC server of one party, made of its servicers.
 
@@ -135,3 +140,11 @@ class Server:
 def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:
     """A channel that shows `identity` and talks to the party of that role and name alone."""
     return identity.channel(str(address), role, name, OPTIONS)
+
+
+async def answered(call: Awaitable[T]) -> T:
+    """A call's response; its failure raised as the refusal that it carries."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from None

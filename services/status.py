@@ -24,26 +24,33 @@ DETAILS = "grpc-status-details-bin"
 MAX_PART, MAX_WHY = 256, 1024
 REASON = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
 
-CODES: dict[type[Refused], int] = {
-    Refused: code_pb2.INVALID_ARGUMENT,
-    errors.NotPermitted: code_pb2.PERMISSION_DENIED,
-    errors.WrongSubject: code_pb2.PERMISSION_DENIED,
-    errors.Declined: code_pb2.PERMISSION_DENIED,
-    errors.BadSignature: code_pb2.PERMISSION_DENIED,
-    errors.NotFound: code_pb2.NOT_FOUND,
-    errors.AlreadySubmitted: code_pb2.ALREADY_EXISTS,
-    errors.AlreadyAnswered: code_pb2.ALREADY_EXISTS,
-    errors.Replayed: code_pb2.ALREADY_EXISTS,
-    errors.Expired: code_pb2.FAILED_PRECONDITION,
-    errors.NotAnchored: code_pb2.FAILED_PRECONDITION,
-    errors.CohortMismatch: code_pb2.FAILED_PRECONDITION,
-    errors.ProductMismatch: code_pb2.FAILED_PRECONDITION,
-    errors.LogMismatch: code_pb2.FAILED_PRECONDITION,
-    errors.TooFewShares: code_pb2.UNAVAILABLE,
-    errors.Busy: code_pb2.RESOURCE_EXHAUSTED,
-    errors.Unreachable: code_pb2.UNAVAILABLE,
+CODES: dict[str, int] = {
+    "unauthenticated": code_pb2.UNAUTHENTICATED,
+    "not_issued_by_authority": code_pb2.UNAUTHENTICATED,
+    "outside_validity": code_pb2.UNAUTHENTICATED,
+    "not_permitted": code_pb2.PERMISSION_DENIED,
+    "not_entitled": code_pb2.PERMISSION_DENIED,
+    "wrong_subject": code_pb2.PERMISSION_DENIED,
+    "declined": code_pb2.PERMISSION_DENIED,
+    "bad_signature": code_pb2.PERMISSION_DENIED,
+    "not_found": code_pb2.NOT_FOUND,
+    "already_submitted": code_pb2.ALREADY_EXISTS,
+    "already_answered": code_pb2.ALREADY_EXISTS,
+    "replayed": code_pb2.ALREADY_EXISTS,
+    "expired": code_pb2.FAILED_PRECONDITION,
+    "not_anchored": code_pb2.FAILED_PRECONDITION,
+    "another_head": code_pb2.FAILED_PRECONDITION,
+    "cohort_too_small": code_pb2.FAILED_PRECONDITION,
+    "atom_too_small": code_pb2.FAILED_PRECONDITION,
+    "mixed_keys": code_pb2.FAILED_PRECONDITION,
+    "cohort_mismatch": code_pb2.FAILED_PRECONDITION,
+    "product_mismatch": code_pb2.FAILED_PRECONDITION,
+    "log_mismatch": code_pb2.FAILED_PRECONDITION,
+    "too_few_shares": code_pb2.UNAVAILABLE,
+    "unreachable": code_pb2.UNAVAILABLE,
+    "busy": code_pb2.RESOURCE_EXHAUSTED,
 }
-"""gRPC code of a refusal, by its class or the nearest ancestor named here."""
+"""gRPC code of a refusal by the name of its check; INVALID_ARGUMENT for all others."""
 
 BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -65,16 +72,21 @@ class Refusal(Refused):
         return self._check
 
 
+def error_info(refused: Refused) -> error_details_pb2.ErrorInfo:
+    """A refusal as the detail that carries it, part and reason cut to what headers hold."""
+    metadata = {"part": _cut(refused.part, MAX_PART), "why": _cut(refused.why, MAX_WHY)}
+    return error_details_pb2.ErrorInfo(reason=refused.check.upper(), domain=DOMAIN, metadata=metadata)
+
+
 def to_status(refused: Refused) -> status_pb2.Status:
     """The rich status of a refusal."""
-    number = next(CODES[kind] for kind in type(refused).__mro__ if kind in CODES)
+    number = CODES.get(refused.check, code_pb2.INVALID_ARGUMENT)
     if isinstance(refused, Refusal):
         number = refused.code.value[0]
-    part, why = _cut(refused.part, MAX_PART), _cut(refused.why, MAX_WHY)
-    info = error_details_pb2.ErrorInfo(reason=refused.check.upper(), domain=DOMAIN, metadata={"part": part, "why": why})
+    info = error_info(refused)
     detail = any_pb2.Any()
     detail.Pack(info)
-    return status_pb2.Status(code=number, message=f"{part}: {why}", details=[detail])
+    return status_pb2.Status(code=number, message=f"{info.metadata['part']}: {info.metadata['why']}", details=[detail])
 
 
 async def abort(context: grpc.aio.ServicerContext, refused: Refused) -> NoReturn:

@@ -20,6 +20,7 @@ from services.errors import AlreadySubmitted
 from services.identity import CertificateAuthority, Role, caller
 from services.server import Address, Server, channel
 from services.status import Refusal, from_rpc_error
+from services.store import Unavailable
 
 SECRET = "the-value-4711-must-not-leave"
 
@@ -57,6 +58,8 @@ class LogService(log_pb2_grpc.LogServiceServicer):
         return log_pb2.GetHeadResponse(current=log_pb2.LogHead(size=1, root=name))
 
     async def GetInclusion(self, request: Any, context: grpc.aio.ServicerContext) -> log_pb2.GetInclusionResponse:
+        if request.size == 2:
+            raise Unavailable("disk full")
         raise RuntimeError(SECRET)
 
     async def GetConsistency(self, request: Any, context: grpc.aio.ServicerContext) -> log_pb2.GetConsistencyResponse:
@@ -187,6 +190,13 @@ async def test_what_goes_wrong_inside_does_not_leak(connect: Any) -> None:
     assert SECRET not in str(caught.value) and SECRET not in str(logs)
     (line,) = [line for line in logs if line.get("outcome") == "internal"]
     assert line["kind"] == "RuntimeError" and "GetInclusion" in line["where"]
+
+
+async def test_a_store_that_fails_is_said_to_be_unreachable(connect: Any) -> None:
+    async with connect() as there:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await log_pb2_grpc.LogServiceStub(there).GetInclusion(log_pb2.GetInclusionRequest(index=0, size=2))
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE and refusal(caught).part == "store"
 
 
 async def test_calls_have_an_end(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from services.api.buf.validate import validate_pb2 as buf_dot_validate_dot_valid
 from services.api.zkshare.v1 import identity_pb2 as zkshare_dot_v1_dot_identity__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1azkshare/v1/aggregate.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\"{\n\x0eQueryStatement\x12\x1b\n\x07querier\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x03sql\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12\x16\n\x05nonce\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1b\n\nexpires_at\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"9\n\x0cQueryRequest\x12)\n\x05query\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\".\n\rQueryResponse\x12\x1d\n\x07receipt\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x32P\n\x10\x41ggregateService\x12<\n\x05Query\x12\x18.zkshare.v1.QueryRequest\x1a\x19.zkshare.v1.QueryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1azkshare/v1/aggregate.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\"\x9b\x01\n\x0eQueryStatement\x12\x1b\n\x07querier\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x03sql\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12\x16\n\x05nonce\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1b\n\nexpires_at\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1e\n\thead_size\x18\x05 \x01(\x04\x42\x0b\xbaH\x08\x32\x06\x18\x80\x80\x80\x80\x10\"9\n\x0cQueryRequest\x12)\n\x05query\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\"b\n\rQueryResponse\x12\x1d\n\x07receipt\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x08\x12\x32\n\x06\x66\x61ults\x18\x02 \x03(\x0b\x32\x18.zkshare.v1.TrusteeFaultB\x08\xbaH\x05\x92\x01\x02\x10@\"\x88\x01\n\x0cTrusteeFault\x12\x1b\n\x07trustee\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12,\n\x05\x63heck\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,62}$\x12\x16\n\x04part\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02\x12\x15\n\x03why\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\x32P\n\x10\x41ggregateService\x12<\n\x05Query\x12\x18.zkshare.v1.QueryRequest\x1a\x19.zkshare.v1.QueryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,16 +41,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYSTATEMENT'].fields_by_name['nonce']._serialized_options = b'\272H\004z\002h\020'
   _globals['_QUERYSTATEMENT'].fields_by_name['expires_at']._loaded_options = None
   _globals['_QUERYSTATEMENT'].fields_by_name['expires_at']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_QUERYSTATEMENT'].fields_by_name['head_size']._loaded_options = None
+  _globals['_QUERYSTATEMENT'].fields_by_name['head_size']._serialized_options = b'\272H\0102\006\030\200\200\200\200\020'
   _globals['_QUERYREQUEST'].fields_by_name['query']._loaded_options = None
   _globals['_QUERYREQUEST'].fields_by_name['query']._serialized_options = b'\272H\003\310\001\001'
   _globals['_QUERYRESPONSE'].fields_by_name['receipt']._loaded_options = None
   _globals['_QUERYRESPONSE'].fields_by_name['receipt']._serialized_options = b'\272H\tz\007\020\001\030\200\200\200\010'
-  _globals['_QUERYSTATEMENT']._serialized_start=98
-  _globals['_QUERYSTATEMENT']._serialized_end=221
-  _globals['_QUERYREQUEST']._serialized_start=223
-  _globals['_QUERYREQUEST']._serialized_end=280
-  _globals['_QUERYRESPONSE']._serialized_start=282
-  _globals['_QUERYRESPONSE']._serialized_end=328
-  _globals['_AGGREGATESERVICE']._serialized_start=330
-  _globals['_AGGREGATESERVICE']._serialized_end=410
+  _globals['_QUERYRESPONSE'].fields_by_name['faults']._loaded_options = None
+  _globals['_QUERYRESPONSE'].fields_by_name['faults']._serialized_options = b'\272H\005\222\001\002\020@'
+  _globals['_TRUSTEEFAULT'].fields_by_name['trustee']._loaded_options = None
+  _globals['_TRUSTEEFAULT'].fields_by_name['trustee']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_TRUSTEEFAULT'].fields_by_name['check']._loaded_options = None
+  _globals['_TRUSTEEFAULT'].fields_by_name['check']._serialized_options = b'\272H\032r\0302\026^[A-Z][A-Z0-9_]{0,62}$'
+  _globals['_TRUSTEEFAULT'].fields_by_name['part']._loaded_options = None
+  _globals['_TRUSTEEFAULT'].fields_by_name['part']._serialized_options = b'\272H\005r\003(\200\002'
+  _globals['_TRUSTEEFAULT'].fields_by_name['why']._loaded_options = None
+  _globals['_TRUSTEEFAULT'].fields_by_name['why']._serialized_options = b'\272H\005r\003(\200\010'
+  _globals['_QUERYSTATEMENT']._serialized_start=99
+  _globals['_QUERYSTATEMENT']._serialized_end=254
+  _globals['_QUERYREQUEST']._serialized_start=256
+  _globals['_QUERYREQUEST']._serialized_end=313
+  _globals['_QUERYRESPONSE']._serialized_start=315
+  _globals['_QUERYRESPONSE']._serialized_end=413
+  _globals['_TRUSTEEFAULT']._serialized_start=416
+  _globals['_TRUSTEEFAULT']._serialized_end=552
+  _globals['_AGGREGATESERVICE']._serialized_start=554
+  _globals['_AGGREGATESERVICE']._serialized_end=634
 # @@protoc_insertion_point(module_scope)

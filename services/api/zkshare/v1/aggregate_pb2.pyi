@@ -3,8 +3,10 @@
 isort:skip_file
 Aggregate queries over encrypted records."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from services.api.zkshare.v1 import identity_pb2 as _identity_pb2
 import builtins as _builtins
 import sys
@@ -27,6 +29,7 @@ class QueryStatement(_message.Message):
     SQL_FIELD_NUMBER: _builtins.int
     NONCE_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    HEAD_SIZE_FIELD_NUMBER: _builtins.int
     querier: _builtins.str
     """Name of the querier, as in its certificate."""
     sql: _builtins.str
@@ -35,6 +38,8 @@ class QueryStatement(_message.Message):
     """Random bytes that tell this query from any other, 16 bytes."""
     expires_at: _builtins.int
     """Time after which no trustee answers it, seconds since 1970-01-01 UTC."""
+    head_size: _builtins.int
+    """Size of an earlier anchored head of the log at which the query is to be evaluated; 0 for the newest."""
     def __init__(
         self,
         *,
@@ -42,10 +47,11 @@ class QueryStatement(_message.Message):
         sql: _builtins.str = ...,
         nonce: _builtins.bytes = ...,
         expires_at: _builtins.int = ...,
+        head_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "nonce", b"nonce", "querier", b"querier", "sql", b"sql"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "head_size", b"head_size", "nonce", b"nonce", "querier", b"querier", "sql", b"sql"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -82,19 +88,59 @@ class QueryResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECEIPT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
     receipt: _builtins.bytes
-    """Signed aggregate receipt, canonical JSON: query, head, groups with cohort roots, products and trustees' shares,
-    answers, withheld groups.
+    """Signed aggregate receipt, canonical JSON: query, head, groups with cohort roots, products, trustees' shares and sums,
+    merged and withheld groups.
     """
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrusteeFault]:
+        """Trustees whose shares are not in the receipt, and why."""
+
     def __init__(
         self,
         *,
         receipt: _builtins.bytes = ...,
+        faults: _abc.Iterable[Global___TrusteeFault] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryResponse: _TypeAlias = QueryResponse  # noqa: Y015
+
+@_typing.final
+class TrusteeFault(_message.Message):
+    """TrusteeFault says why a trustee's share is not in a receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRUSTEE_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    trustee: _builtins.str
+    """Name of the trustee, as in its certificate."""
+    check: _builtins.str
+    """Name of the check in upper snake case, e.g. "SHARE_INVALID"."""
+    part: _builtins.str
+    """Part of the query or answer that failed it."""
+    why: _builtins.str
+    """What is wrong, for people."""
+    def __init__(
+        self,
+        *,
+        trustee: _builtins.str = ...,
+        check: _builtins.str = ...,
+        part: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "part", b"part", "trustee", b"trustee", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrusteeFault: _TypeAlias = TrusteeFault  # noqa: Y015

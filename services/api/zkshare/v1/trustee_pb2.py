@@ -27,7 +27,7 @@ from services.api.zkshare.v1 import identity_pb2 as zkshare_dot_v1_dot_identity_
 from services.api.zkshare.v1 import log_pb2 as zkshare_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18zkshare/v1/trustee.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\x1a\x14zkshare/v1/log.proto\"\xa1\x01\n\x13\x44\x65\x63ryptShareRequest\x12)\n\x05query\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x04head\x18\x02 \x01(\x0b\x32\x13.zkshare.v1.LogHeadB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x06groups\x18\x03 \x03(\x0b\x32\x17.zkshare.v1.CohortClaimB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80 \"\x87\x01\n\x0b\x43ohortClaim\x12\x1e\n\x05group\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x10\"\x05r\x03(\x80\x02\x12\x1c\n\x05\x63ount\x18\x02 \x01(\x04\x42\r\xbaH\n2\x08\x18\x80\x80\x80\x80\x10 \x00\x12\x1c\n\x0b\x63ohort_root\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1c\n\x07product\x18\x04 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x80\x04\x18\x80\x08\"I\n\x14\x44\x65\x63ryptShareResponse\x12\x31\n\x13partial_decryptions\x18\x01 \x03(\x0c\x42\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x80 \"\x07z\x05\x10\x01\x18\x80@2c\n\x0eTrusteeService\x12Q\n\x0c\x44\x65\x63ryptShare\x12\x1f.zkshare.v1.DecryptShareRequest\x1a .zkshare.v1.DecryptShareResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18zkshare/v1/trustee.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\x1a\x14zkshare/v1/log.proto\"\xc2\x01\n\x13\x44\x65\x63ryptShareRequest\x12)\n\x05query\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\x12)\n\x04head\x18\x02 \x01(\x0b\x32\x13.zkshare.v1.LogHeadB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0eoutline_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x34\n\x06groups\x18\x04 \x03(\x0b\x32\x17.zkshare.v1.CohortClaimB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80 \"\x96\x01\n\x0b\x43ohortClaim\x12\x1e\n\x05group\x18\x01 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x10\"\x05r\x03(\x80\x02\x12\r\n\x05other\x18\x02 \x01(\x08\x12\x1c\n\x05\x63ount\x18\x03 \x01(\x04\x42\r\xbaH\n2\x08\x18\x80\x80\x80\x80\x10 \x00\x12\x1c\n\x0b\x63ohort_root\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1c\n\x07product\x18\x05 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x80\x04\x18\x80\x08\"I\n\x14\x44\x65\x63ryptShareResponse\x12\x31\n\x13partial_decryptions\x18\x01 \x03(\x0c\x42\x14\xbaH\x11\x92\x01\x0e\x08\x01\x10\x80 \"\x07z\x05\x10\x01\x18\x80@2c\n\x0eTrusteeService\x12Q\n\x0c\x44\x65\x63ryptShare\x12\x1f.zkshare.v1.DecryptShareRequest\x1a .zkshare.v1.DecryptShareResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECRYPTSHAREREQUEST'].fields_by_name['query']._serialized_options = b'\272H\003\310\001\001'
   _globals['_DECRYPTSHAREREQUEST'].fields_by_name['head']._loaded_options = None
   _globals['_DECRYPTSHAREREQUEST'].fields_by_name['head']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DECRYPTSHAREREQUEST'].fields_by_name['outline_digest']._loaded_options = None
+  _globals['_DECRYPTSHAREREQUEST'].fields_by_name['outline_digest']._serialized_options = b'\272H\004z\002h '
   _globals['_DECRYPTSHAREREQUEST'].fields_by_name['groups']._loaded_options = None
   _globals['_DECRYPTSHAREREQUEST'].fields_by_name['groups']._serialized_options = b'\272H\010\222\001\005\010\001\020\200 '
   _globals['_COHORTCLAIM'].fields_by_name['group']._loaded_options = None
@@ -51,11 +53,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECRYPTSHARERESPONSE'].fields_by_name['partial_decryptions']._loaded_options = None
   _globals['_DECRYPTSHARERESPONSE'].fields_by_name['partial_decryptions']._serialized_options = b'\272H\021\222\001\016\010\001\020\200 \"\007z\005\020\001\030\200@'
   _globals['_DECRYPTSHAREREQUEST']._serialized_start=119
-  _globals['_DECRYPTSHAREREQUEST']._serialized_end=280
-  _globals['_COHORTCLAIM']._serialized_start=283
-  _globals['_COHORTCLAIM']._serialized_end=418
-  _globals['_DECRYPTSHARERESPONSE']._serialized_start=420
-  _globals['_DECRYPTSHARERESPONSE']._serialized_end=493
-  _globals['_TRUSTEESERVICE']._serialized_start=495
-  _globals['_TRUSTEESERVICE']._serialized_end=594
+  _globals['_DECRYPTSHAREREQUEST']._serialized_end=313
+  _globals['_COHORTCLAIM']._serialized_start=316
+  _globals['_COHORTCLAIM']._serialized_end=466
+  _globals['_DECRYPTSHARERESPONSE']._serialized_start=468
+  _globals['_DECRYPTSHARERESPONSE']._serialized_end=541
+  _globals['_TRUSTEESERVICE']._serialized_start=543
+  _globals['_TRUSTEESERVICE']._serialized_end=642
 # @@protoc_insertion_point(module_scope)

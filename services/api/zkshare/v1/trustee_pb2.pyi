@@ -30,7 +30,10 @@ class DecryptShareRequest(_message.Message):
 
     QUERY_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    OUTLINE_DIGEST_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
+    outline_digest: _builtins.bytes
+    """Digest of the shape of the answer: minimum, key, groups, which were merged and which are withheld, 32 bytes."""
     @_builtins.property
     def query(self) -> _identity_pb2.Signed:
         """A QueryStatement signed by the querier."""
@@ -48,11 +51,12 @@ class DecryptShareRequest(_message.Message):
         *,
         query: _identity_pb2.Signed | None = ...,
         head: _log_pb2.LogHead | None = ...,
+        outline_digest: _builtins.bytes = ...,
         groups: _abc.Iterable[Global___CohortClaim] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "query", b"query"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "head", b"head", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "head", b"head", "outline_digest", b"outline_digest", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -65,9 +69,12 @@ class CohortClaim(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     COHORT_ROOT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    other: _builtins.bool
+    """Whether it is several groups merged together."""
     count: _builtins.int
     """Number of records."""
     cohort_root: _builtins.bytes
@@ -76,21 +83,22 @@ class CohortClaim(_message.Message):
     """Product of the records' ciphertexts, big-endian, twice as wide as the key's modulus."""
     @_builtins.property
     def group(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Values of the grouping attributes in the order of the query; empty for a query without groups, the single value
-        "(other)" for groups merged together.
+        """Values of the grouping attributes in the order of the query; empty for a query without groups and for groups merged
+        together.
         """
 
     def __init__(
         self,
         *,
         group: _abc.Iterable[_builtins.str] | None = ...,
+        other: _builtins.bool = ...,
         count: _builtins.int = ...,
         cohort_root: _builtins.bytes = ...,
         product: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort_root", b"cohort_root", "count", b"count", "group", b"group", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort_root", b"cohort_root", "count", b"count", "group", b"group", "other", b"other", "product", b"product"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
