@@ -14,9 +14,11 @@ record, so that there the two are the same.
 Groups below the minimum are merged into ``(other)`` if together they reach it, and else withheld. A query that only
 counts, over public attributes, releases no sum and so makes no atom, but follows the same rule for small groups.
 
-The rule protects against what is answered, not against what a querier knows already: ten records of which a coalition
-owns nine tell it the tenth. Whoever runs the rule must know every release; operator and trustees each keep their own
-list. A cohort never mixes Paillier keys.
+What the rule does not protect against: what a querier knows already (ten records of which a coalition owns nine tell it
+the tenth); one fact that two datasets hold, since each dataset is taken for itself; and releases that whoever runs the
+rule never heard of. Operator and trustees each keep their own list (``services.releases``).
+
+A cohort never mixes Paillier keys.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
