@@ -33,7 +33,11 @@ from services.ledger.transactions import LedgerAccount
 from zkcore.errors import Malformed, WrongLength
 
 GAS_LIMIT = 4_000_000
-"""Gas limit of every transaction; what is not used is not charged."""
+"""Gas limit of every transaction; what is not used is not charged.
+
+Used, under Paris rules: deployment 2,678,000; a verifying key 927,000; a filing verified on chain 357,000; an anchor
+185,000; a head 159,000; a dataset 138,000; a scorecard 70,000; a digest 50,000; a role 48,000.
+"""
 
 RECEIPT_SECONDS = 60.0
 NONCE_ATTEMPTS = 5
@@ -346,11 +350,13 @@ class _Connection:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Turn a chain that does not answer into Unreachable."""
+        """Turn a chain that does not answer, or not sensibly, into Unreachable."""
         try:
             yield
         except OSError:
             raise Unreachable("ledger", "the chain does not answer") from None
+        except (Web3Exception, json.JSONDecodeError) as error:
+            raise Unreachable("ledger", f"the chain answers with an error ({type(error).__name__})") from None
 
 
 def key_digest(key: VerifyingKeyPoints) -> bytes:

@@ -119,19 +119,18 @@ class EmbeddedProvider(BaseProvider):
                 result = answer(self, *params)
         except _RpcError as error:
             return {"jsonrpc": "2.0", "id": 1, "error": error.answer}  # type: ignore[typeddict-item]
+        except sqlite3.Error as error:
+            raise OSError(f"the ledger's file cannot be used: {error}") from error
         return {"jsonrpc": "2.0", "id": 1, "result": result}
 
     # The file.
 
     def _identity(self) -> tuple[int, int]:
-        """Chain id and time of the beginning, which are chosen when the file is made."""
-        with self._writing() if not self._read_only else self._lock:
-            row = self._database.execute("SELECT chain_id, time FROM genesis").fetchone()
-            if row is None:
-                # Every ledger has a chain id of its own, so that no transaction of one is valid in another.
-                row = (2**20 + secrets.randbelow(2**31 - 2**20), int(time.time()))
-                self._database.execute("INSERT INTO genesis VALUES (?, ?)", row)
-        return row
+        """Chain id and time of the beginning, which were chosen when the file was made."""
+        rows = self._database.execute("SELECT chain_id, time FROM genesis").fetchall()
+        if len(rows) != 1:
+            raise LedgerDamaged("ledger", "the file does not say how its chain begins")
+        return rows[0]
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -139,10 +138,11 @@ class EmbeddedProvider(BaseProvider):
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def _catch_up(self) -> None:
         """Run the blocks of the file that this provider has not run yet."""
@@ -382,14 +382,17 @@ def _open(path: Path, read_only: bool) -> sqlite3.Connection:
         if read_only:
             database = _readable(database, path)
         else:
-            _prepare(database)
+            _begin(database)
         application = database.execute("PRAGMA application_id").fetchone()[0]
         version = database.execute("PRAGMA user_version").fetchone()[0]
+        if (application, version) != (APPLICATION_ID, FILE_VERSION):
+            database.close()
+            raise LedgerDamaged("ledger", "the file is not a ledger of this version")
+        if not read_only:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
     except sqlite3.DatabaseError:
         raise LedgerDamaged("ledger", "the file is not a ledger, or cannot be opened") from None
-    if (application, version) != (APPLICATION_ID, FILE_VERSION):
-        database.close()
-        raise LedgerDamaged("ledger", "the file is not a ledger of this version")
     return database
 
 
@@ -415,14 +418,16 @@ def _readable(database: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     return _connect(path, "mode=ro&immutable=1")
 
 
-def _prepare(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
+def _begin(database: sqlite3.Connection) -> None:
+    """Lay out a new ledger, in one transaction, if the file is new."""
     database.execute("BEGIN IMMEDIATE")
     if database.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0] == 0:
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {FILE_VERSION}")
         database.execute("CREATE TABLE genesis (chain_id INTEGER NOT NULL, time INTEGER NOT NULL)")
+        # Every ledger has a chain id of its own, so that no transaction of one is valid in another.
+        chain_id = 2**20 + secrets.randbelow(2**31 - 2**20)
+        database.execute("INSERT INTO genesis VALUES (?, ?)", (chain_id, int(time.time())))
         database.execute(
             "CREATE TABLE block"
             " (number INTEGER PRIMARY KEY, time INTEGER NOT NULL, raw BLOB NOT NULL, hash BLOB NOT NULL)"

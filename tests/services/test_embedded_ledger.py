@@ -23,6 +23,7 @@ from eth_keys.constants import SECPK1_N
 from eth_utils.crypto import keccak
 from web3 import Web3
 
+from services.errors import Unreachable
 from services.identity import Role
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.ledger.embedded import LedgerDamaged
@@ -348,6 +349,8 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
             ("UPDATE block SET number = 999 WHERE number = 3",),
             ("UPDATE genesis SET chain_id = chain_id + 1",),
             ("UPDATE genesis SET time = time - 1",),
+            ("DELETE FROM genesis",),
+            ("INSERT INTO genesis SELECT chain_id + 1, time FROM genesis",),
             ("PRAGMA user_version = 2",),
             ("PRAGMA application_id = 7",),
         )
@@ -368,6 +371,30 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
             EmbeddedProvider(tmp_path / "bit.db")
 
 
+def test_full_disk_loses_nothing(tmp_path: Path) -> None:
+    provider, ledger = opened(tmp_path / "ledger.db")
+    ledger.anchor("filing", 1, 1, 1)
+    pages = provider._database.execute("PRAGMA page_count").fetchone()[0]
+    provider._database.execute(f"PRAGMA max_page_count = {pages}")
+    size = 1
+    with pytest.raises(Unreachable):
+        for size in range(2, 100):
+            ledger.anchor("filing", 1, size, size)
+    assert [anchor.size for anchor in ledger.roots("filing")] == list(range(1, size))
+    provider._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    ledger.anchor("filing", 1, size, size)
+    provider.close()
+    again = Ledger(EmbeddedProvider(tmp_path / "ledger.db"), ledger.address)
+    assert [anchor.size for anchor in again.roots("filing")] == list(range(1, size + 1))
+
+
+def test_closed_ledger_is_unreachable(tmp_path: Path) -> None:
+    provider, ledger = opened(tmp_path / "ledger.db")
+    provider.close()
+    with pytest.raises(Unreachable):
+        ledger.is_root("filing", 1)
+
+
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database, and long enough that SQLite looks at it " * 20)
     with pytest.raises(LedgerDamaged):
@@ -376,10 +403,11 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     with database:
         database.execute("CREATE TABLE notes (text TEXT)")
     database.close()
-    with pytest.raises(LedgerDamaged):
-        EmbeddedProvider(tmp_path / "notes.db")
-    tables = sqlite3.connect(tmp_path / "notes.db").execute("SELECT name FROM sqlite_schema").fetchall()
-    assert tables == [("notes",)]
+    before = (tmp_path / "notes.db").read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(LedgerDamaged):
+            EmbeddedProvider(tmp_path / "notes.db", read_only)
+    assert (tmp_path / "notes.db").read_bytes() == before
 
 
 def test_time_never_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """The typed calls on the ledger, where they differ from the contract's own rules: connections, pages, addresses."""
 
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from web3 import HTTPProvider
@@ -60,6 +62,32 @@ def test_only_this_registry_is_taken_for_one(tmp_path: Path, ledger: Ledger) -> 
         Ledger(other, address(ledger))
     with pytest.raises(Malformed):
         Ledger(other, "0x12")
+
+
+class Garbage(BaseHTTPRequestHandler):
+    """Answers every request with the same body."""
+
+    body = b""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"{}", b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}']
+)
+def test_chain_that_answers_nonsense_is_unreachable(body: bytes) -> None:
+    with HTTPServer(("127.0.0.1", 0), type("Answers", (Garbage,), {"body": body})) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(Unreachable):
+            Ledger(HTTPProvider(f"http://127.0.0.1:{server.server_port}"), "0x" + "11" * 20)
+        server.shutdown()
 
 
 def test_chain_that_does_not_answer_is_unreachable() -> None:
