@@ -464,11 +464,25 @@ def test_web3_reads_blocks_transactions_and_events(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (find_spec("pyrevm") and find_spec("eth")), reason="needs both virtual machines")
 def test_both_machines_make_the_same_of_one_file(tmp_path: Path) -> None:
-    from test_registry import make_world, mine
+    from test_registry import INPUTS, PROOF, inputs, make_world, mine
+    from trapdoor_groth16 import P, R, twist_point_outside_subgroup
 
     world = make_world(tmp_path / "ledger.db", RevmEngine)
-    mine(world.stranger, "register_scorecard", 5)
-    mine(world.bank, "register_scorecard", 5)
+    expected = {"0x0": 1, "0x1": int(world.admin._connection.web3.eth.block_number) + 2}
+    for ledger, status in ((world.stranger, 0), (world.bank, 1)):
+        assert mine(ledger, "register_scorecard", 5) == status
+        expected[hex(status)] += 1
+    outside = [*PROOF[:2], *twist_point_outside_subgroup(), *PROOF[6:]]
+    words = [[word + (i == place) for i, word in enumerate(PROOF)] for place in range(8)]
+    false = [[*PROOF[:6], PROOF[6], P - PROOF[7]], outside, [0, 0, *PROOF[2:]], [P, *PROOF[1:]], *words]
+    for public, proof in (
+        *((INPUTS, proof) for proof in false),
+        (inputs(4, 1), PROOF),
+        (inputs(4, R), PROOF),
+        (INPUTS, PROOF),
+        (INPUTS, PROOF),
+    ):
+        expected[hex(mine(world.operator, "submit_filing", "filing", public, proof))] += 1
     chain_id = int(answer(world.provider, "eth_chainId"), 16)
     for nonce, changes in enumerate(
         ({"to": "", "data": CREATION}, {"to": "", "data": b"\xfe"}, {"to": "", "data": CREATION})
@@ -491,12 +505,14 @@ def test_both_machines_make_the_same_of_one_file(tmp_path: Path) -> None:
         receipt.pop("cumulativeGasUsed")
         return block, receipt, code
 
+    # A creation below, the stranger, and of the filings all but the one that is true and new.
+    assert expected["0x0"] == 1 + 1 + len(false) + 3
     statuses = []
     for number in range(1, count + 1):
         revm, py_evm = (seen(provider, number) for provider in providers)
         assert revm == py_evm
         statuses.append(revm[1]["status"])
-    assert statuses.count("0x0") == 2
+    assert {status: statuses.count(status) for status in expected} == expected
     readers = [Ledger(provider, world.admin.address) for provider in providers]
     assert readers[0].roots("filing") == readers[1].roots("filing")
 

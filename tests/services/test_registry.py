@@ -1,11 +1,10 @@
-"""The registry contract in a real virtual machine, both kinds: who may do what, and which proofs it accepts."""
+"""The registry contract in a real virtual machine: who may do what, and which proofs it accepts."""
 
 import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,8 @@ from services.ledger.errors import (
     UnknownVerifyingKey,
     WrongSchema,
 )
-from services.ledger.evm import Engine, PyEvmEngine, RevmEngine
+from services.ledger.evm import Engine, engine
 from zkcore.errors import Malformed, NotOnCurve, OutOfRange, PointAtInfinity, Refused, WrongLength
-
-ENGINES = [
-    pytest.param(RevmEngine, marks=pytest.mark.skipif(find_spec("pyrevm") is None, reason="no pyrevm for this Python")),
-    pytest.param(PyEvmEngine, marks=pytest.mark.skipif(find_spec("eth") is None, reason="py-evm is not installed")),
-]
 
 SCHEMA, OTHER_SCHEMA = 4242, R - 1
 ROOT, OTHER_ROOT = 777, R - 2
@@ -58,7 +52,7 @@ class World:
         return {name: getattr(self, name) for name in names}
 
 
-def make_world(path: Path, make_engine: Callable[[], Engine]) -> World:
+def make_world(path: Path, make_engine: Callable[[], Engine] = engine) -> World:
     provider = EmbeddedProvider(path, make_engine=make_engine)
     admin = Ledger.deploy(provider, LedgerAccount.create())
     department, other, operator, bank, stranger = (admin.acting_as(LedgerAccount.create()) for _ in range(5))
@@ -82,9 +76,9 @@ def address(ledger: Ledger) -> str:
     return ledger.account.address
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = make_world(tmp_path_factory.mktemp("ledger") / "ledger.db", request.param)
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = make_world(tmp_path_factory.mktemp("ledger") / "ledger.db")
     yield made
     made.provider.close()
 
