@@ -45,8 +45,14 @@ class NumberType(types.Type):
     def square(self, builder: Any, a: Any) -> Any:
         return self.multiply(builder, a, a)
 
+    def double(self, builder: Any, a: Any) -> Any:
+        return self.add(builder, a, a)
+
     def equal(self, builder: Any, a: Any, b: Any) -> Any:
         raise NotImplementedError
+
+    def choose(self, builder: Any, condition: Any, a: Any, b: Any) -> Any:
+        return builder.select(condition, a, b)
 
     def canonical(self, builder: Any, a: Any) -> Any:
         """The one representative of a value that memory holds."""
@@ -205,7 +211,7 @@ def store(typingctx: Any, array: Any, index: Any, number: Any) -> Any:
 def select(typingctx: Any, condition: Any, a: Any, b: Any) -> Any:
     """``a`` where ``condition`` holds, else ``b``, without a branch."""
     if _same_numbers(a, b) and condition == a.mask:
-        return a(condition, a, b), lambda context, builder, signature, arguments: builder.select(*arguments)
+        return a(condition, a, b), lambda context, builder, signature, arguments: a.choose(builder, *arguments)
     return None
 
 
