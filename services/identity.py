@@ -6,8 +6,10 @@ signatures SHA-256 with RFC 6979 nonces, 64 bytes ``r || s`` with the smaller ``
 purpose so that a signature made for one cannot serve another. Private-key arithmetic is OpenSSL's, constant-time for
 this curve. Connections use TLS 1.3 and nothing older (set in ``services/__init__.py``).
 
-:class:`CertificateAuthority` is a development authority: one self-signed key in a file, no revocation. An institution's
-own authority can issue the same certificates. Nothing here protects a machine whose key file was read.
+:class:`CertificateAuthority` is a development authority: one self-signed key in a file, no revocation, no intermediate
+authorities. An institution's own authority can issue the same certificates: P-256, the URI, the DNS name by which
+clients pin the party (the first 32 hexadecimal digits of the URI's SHA-256, then ``.zkshare.internal``), digital
+signature, client and server authentication. Nothing here protects a machine whose key file was read.
 """
 
 import os

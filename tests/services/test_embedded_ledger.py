@@ -21,6 +21,8 @@ import rlp
 from eth_account import Account
 from eth_keys.constants import SECPK1_N
 from eth_utils.crypto import keccak
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from web3 import Web3
 
 from services.errors import Unreachable
@@ -29,6 +31,7 @@ from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.ledger.embedded import LedgerDamaged
 from services.ledger.errors import TransactionFailed
 from services.ledger.evm import PyEvmEngine, RevmEngine
+from services.ledger.transactions import SignedTransaction
 from zkcore.errors import Malformed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,6 +235,15 @@ def test_two_objects_of_one_key_share_its_nonces(tmp_path: Path) -> None:
     assert all(admin.scorecard(item + 1) for item in range(30))
 
 
+def nested(depth: int) -> bytes:
+    """RLP of lists within lists, as deep as that."""
+    content = b""
+    for _ in range(depth):
+        size = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+        content = (bytes([0xC0 + len(content)]) if len(content) < 56 else bytes([0xF7 + len(size)]) + size) + content
+    return content
+
+
 def test_invalid_transactions_are_turned_away(tmp_path: Path) -> None:
     provider = EmbeddedProvider(tmp_path / "ledger.db")
     chain_id = int(answer(provider, "eth_chainId"), 16)
@@ -263,6 +275,7 @@ def test_invalid_transactions_are_turned_away(tmp_path: Path) -> None:
         rlp.encode([*items[:7], b"\xff" * 32, items[8]]),
         rlp.encode([*items[:8], (SECPK1_N - int.from_bytes(items[8], "big")).to_bytes(32, "big")]),
         rlp.encode([[b"", b""], *items[1:]]),
+        nested(5000),
         bytes(
             Account.create()
             .sign_transaction(
@@ -288,6 +301,22 @@ def test_invalid_transactions_are_turned_away(tmp_path: Path) -> None:
     assert "already known" in refusal(provider, "eth_sendRawTransaction", signed(account, chain_id))
     assert "nonce too low" in refusal(provider, "eth_sendRawTransaction", signed(account, chain_id, gas=100_001))
     assert answer(provider, "eth_blockNumber") == "0x1"
+
+
+RAW = bytes.fromhex(signed(LedgerAccount.create(), 77, data=bytes(range(60)))[2:])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(RAW)), st.integers(0, 8), st.binary(max_size=8))
+def test_mangled_transactions_are_another_sender_s_or_malformed(place: int, length: int, inserted: bytes) -> None:
+    """A change anywhere never leaves a transaction of the same account, except that of nothing."""
+    mangled = RAW[:place] + inserted + RAW[place + length :]
+    try:
+        found = SignedTransaction.decode(mangled)
+    except Malformed:
+        return
+    original = SignedTransaction.decode(RAW)
+    assert mangled == RAW or found.call.sender != original.call.sender
 
 
 def test_transaction_of_one_ledger_is_not_one_of_another(tmp_path: Path) -> None:
