@@ -97,7 +97,7 @@ class SignedTransaction:
             nonce, gas_price, gas, value, v, r, s = (
                 rlp.sedes.big_endian_int.deserialize(items[place]) for place in (0, 1, 2, 4, 6, 7, 8)
             )
-        except (rlp.exceptions.RLPException, RecursionError):
+        except rlp.exceptions.RLPException:
             raise Malformed("transaction", "not a legacy transaction") from None
         if len(items[3]) not in (0, 20) or v < 35 or not (0 < r < SECPK1_N and 0 < s <= SECPK1_N // 2):
             raise Malformed("transaction", "its recipient or signature is malformed")
