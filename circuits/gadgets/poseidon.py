@@ -1,0 +1,77 @@
+"""Poseidon in constraints, equal to :func:`zkcore.poseidon.hash`: three constraints for each x^5, all else is free."""
+
+from collections.abc import Sequence
+from functools import cache
+from operator import mul
+
+from circuits.constraints import ConstraintSystem, LinearCombination, Value
+from zkcore import poseidon
+
+
+def _fifth_power(cs: ConstraintSystem, x: LinearCombination) -> LinearCombination:
+    square = cs.multiply(x, x, "x^2")
+    if x.constant is not None:
+        return cs.combination(pow(x.constant, 5, poseidon.R))
+    return cs.multiply(cs.multiply(square, square, "x^4"), x, "x^5")
+
+
+def _weighted(cs: ConstraintSystem, factors: Sequence[int], values: Sequence[LinearCombination]) -> LinearCombination:
+    terms: dict[int, int] = {}
+    for factor, value in zip(factors, values, strict=True):
+        for wire, coefficient in value.terms.items():
+            terms[wire] = (terms.get(wire, 0) + factor * coefficient) % poseidon.R
+    return LinearCombination(cs, {wire: coefficient for wire, coefficient in terms.items() if coefficient})
+
+
+@cache
+def _partial_rounds(width: int) -> tuple[list[list[int]], list[list[int]]]:
+    """The linear part of the partial rounds, which is the same for every input.
+
+    Before them the state is w_1, ..., w_width; the round number i raises one word to a fifth power p_i. In the basis
+    (1, w_1, ..., w_width, p_1, p_2, ...): for each round the word that is raised, and at the end the whole state.
+    """
+    instance = poseidon.parameters(width)
+    first = instance.full_rounds // 2
+    raised: list[list[int]] = []
+    state = [[0] + [int(row == column) for column in range(width)] for row in range(width)]
+    for constants in instance.round_constants[first : first + instance.partial_rounds]:
+        for word, constant in zip(state, constants, strict=True):
+            word[0] += constant
+        raised.append([value % poseidon.R for value in state[0]])
+        columns = list(zip(*state[1:], strict=True))
+        state = [
+            [sum(map(mul, row[1:], column)) % poseidon.R for column in columns] + [row[0]] for row in instance.matrix
+        ]
+    return raised, state
+
+
+def hash(cs: ConstraintSystem, inputs: Sequence[Value], label: str) -> LinearCombination:
+    """Poseidon of 1 to 16 values."""
+    width = len(inputs) + 1
+    instance = poseidon.parameters(width)
+    half = instance.full_rounds // 2
+    one = cs.combination(1)
+    state = [cs.combination(0), *(cs.combination(value) for value in inputs)]
+
+    def full_rounds(state: list[LinearCombination], start: int) -> list[LinearCombination]:
+        for constants in instance.round_constants[start : start + half]:
+            words = [_fifth_power(cs, word + constant) for word, constant in zip(state, constants, strict=True)]
+            state = [_weighted(cs, row, words) for row in instance.matrix]
+        return state
+
+    with cs.scope(label):
+        basis = [one, *full_rounds(state, 0)]
+        raised, last = _partial_rounds(width)
+        for factors in raised:
+            basis.append(_fifth_power(cs, _weighted(cs, factors, basis)))
+        state = [_weighted(cs, factors, basis) for factors in last]
+        return full_rounds(state, half + instance.partial_rounds)[0]
+
+
+def chain(cs: ConstraintSystem, values: Sequence[Value], label: str) -> LinearCombination:
+    """Poseidon of any number of values, as :func:`zkcore.poseidon.chain`."""
+    size = poseidon.LARGEST_INPUT
+    digest = hash(cs, values[:size], label)
+    for start in range(size, len(values), size - 1):
+        digest = hash(cs, [digest, *values[start : start + size - 1]], label)
+    return digest
