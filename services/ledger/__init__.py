@@ -6,6 +6,7 @@
 - :class:`LedgerAccount`: a party's key on the ledger.
 """
 
+from services.ledger.blocks import LedgerDamaged
 from services.ledger.chain import Anchor, AnchoredHead, Confirmation, Dataset, Ledger, RegisteredScorecard, key_digest
 from services.ledger.embedded import EmbeddedProvider
 from services.ledger.transactions import LedgerAccount
@@ -18,6 +19,7 @@ __all__ = [
     "EmbeddedProvider",
     "Ledger",
     "LedgerAccount",
+    "LedgerDamaged",
     "RegisteredScorecard",
     "key_digest",
 ]

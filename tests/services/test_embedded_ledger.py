@@ -28,7 +28,7 @@ from web3 import Web3
 from services.errors import Unreachable
 from services.identity import Role
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
-from services.ledger.embedded import LedgerDamaged
+from services.ledger.blocks import LedgerDamaged
 from services.ledger.errors import TransactionFailed
 from services.ledger.evm import PyEvmEngine, RevmEngine
 from services.ledger.transactions import SignedTransaction
@@ -403,14 +403,14 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
 def test_full_disk_loses_nothing(tmp_path: Path) -> None:
     provider, ledger = opened(tmp_path / "ledger.db")
     ledger.anchor("filing", 1, 1, 1)
-    pages = provider._database.execute("PRAGMA page_count").fetchone()[0]
-    provider._database.execute(f"PRAGMA max_page_count = {pages}")
+    pages = provider._chain._database.execute("PRAGMA page_count").fetchone()[0]
+    provider._chain._database.execute(f"PRAGMA max_page_count = {pages}")
     size = 1
     with pytest.raises(Unreachable):
         for size in range(2, 100):
             ledger.anchor("filing", 1, size, size)
     assert [anchor.size for anchor in ledger.roots("filing")] == list(range(1, size))
-    provider._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    provider._chain._database.execute(f"PRAGMA max_page_count = {pages + 1000}")
     ledger.anchor("filing", 1, size, size)
     provider.close()
     again = Ledger(EmbeddedProvider(tmp_path / "ledger.db"), ledger.address)
