@@ -19,17 +19,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, Tokenizer, TokenType
 
+from circuits.schema import Schema
 from zkcore.errors import Refused
-
-if TYPE_CHECKING:
-    from circuits.schema import Schema
 
 Node = TypeVar("Node", bound=exp.Expression)
 
@@ -168,7 +166,7 @@ Condition = Among | Junction | Negation
 class Query:
     """A query that can be answered, of records of one schema."""
 
-    schema: "Schema"
+    schema: Schema
     columns: tuple[Column, ...]
     where: Condition | None
     group_by: tuple[str, ...]
@@ -209,7 +207,7 @@ class Query:
         return tuple(period if name == PERIOD else attributes[name] for name in self.group_by)
 
 
-def parse(sql: str, schemas: Mapping[str, "Schema"]) -> Query:
+def parse(sql: str, schemas: Mapping[str, Schema]) -> Query:
     """Read a query.
 
     Parameters
@@ -244,7 +242,7 @@ def parse(sql: str, schemas: Mapping[str, "Schema"]) -> Query:
 class _Reader:
     """Turns sqlglot's tree into a :class:`Query`; every node and every filled slot of a node is one that is listed."""
 
-    def __init__(self, schemas: Mapping[str, "Schema"]) -> None:
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
         self._schemas = schemas
 
     def query(self, tree: exp.Expression) -> Query:
@@ -273,7 +271,7 @@ class _Reader:
             if labels.count(label) > 1:
                 raise Unsupported(f"column {label}", "two columns of this name; give one of them an alias")
 
-    def _dataset(self, node: exp.Expression | None) -> "Schema":
+    def _dataset(self, node: exp.Expression | None) -> Schema:
         if node is None:
             raise Unsupported("SELECT without FROM", SUPPORTED)
         table = _expect(_expect(node, exp.From, {"this"}).this, exp.Table, {"this"})
@@ -495,6 +493,7 @@ _ALLOWED_TOKENS = {
     TokenType.IDENTIFIER,
     TokenType.VAR,
 }
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # as the values of attributes, see circuits.schema.check_text
 _BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SQL_WORDS = frozenset(phrase.split(" ")[0] for phrase in Tokenizer.KEYWORDS)
 
@@ -503,8 +502,8 @@ def _tokens(sql: str) -> list[Token]:
     """Tokens of a text that is safe to parse: of bounded length and depth, printable, without comments."""
     if len(sql) > LONGEST_TEXT:
         raise TooComplex("query", f"a query has at most {LONGEST_TEXT} characters, not {len(sql)}")
-    if any(unicodedata.category(character)[0] == "C" for character in sql if character not in "\t\r\n"):
-        raise Unsupported("control character", f"write printable characters only; {SUPPORTED}")
+    if any(unicodedata.category(character) in _CONTROLS for character in sql if character not in "\t\r\n"):
+        raise Unsupported("control character", f"no attribute holds one; {SUPPORTED}")
     try:
         tokens = list(Tokenizer().tokenize(sql))
     except (SqlglotError, ValueError, IndexError):

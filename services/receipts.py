@@ -186,9 +186,8 @@ class Answer:
         totals = Packing(len(schema.fields)).unpack(combined.plaintext)
         if any(total > count * ((1 << VALUE_BITS) - 1) for total in totals):
             raise AnswerMismatch(f"{part}.product", "it holds more than so many records can")
-        # A signed field is carried as x + 2^63, once for every record.
-        offsets = [count << (VALUE_BITS - 1) if field.type == "i64" else 0 for field in schema.fields]
-        sums = {field.name: total - offset for field, total, offset in zip(schema.fields, totals, offsets, strict=True)}
+        # A signed field is carried with an offset, once for every record.
+        sums = {field.name: total - count * field.offset for field, total in zip(schema.fields, totals, strict=True)}
         return {name: sums[name] for name in self.query.fields}
 
     def sign(self, identity: Identity) -> bytes:
