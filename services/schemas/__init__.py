@@ -1,0 +1,1 @@
+"""Schemas of the demonstration, its records, and the scorecard fitted on them."""

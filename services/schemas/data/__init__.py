@@ -1,0 +1,1 @@
+"""Records of the demonstration; README.md says where they come from."""
