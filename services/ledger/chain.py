@@ -48,7 +48,7 @@ ROLES = {Role.ADMIN: 1, Role.OPERATOR: 2, Role.DEPARTMENT: 4, Role.BANK: 8}
 """The contract's flag for each role that does something on the ledger."""
 
 ERROR_SELECTOR = keccak(b"Error(string)")[:4]
-KEY_DOMAIN = b"zkshare verifying key v1"
+KEY_DOMAIN = b"zkshare/verifying-key\nzkshare verifying key 1\n"
 KEY_TYPE = "(uint256[2],uint256[4],uint256[4],uint256[4],uint256[2][7])"
 
 

@@ -102,7 +102,7 @@ ECPAIRING: constant(address) = 0x0000000000000000000000000000000000000008
 FILING_INPUTS: constant(uint256) = 6
 # Longest list that one call returns.
 PAGE: constant(uint256) = 64
-KEY_DOMAIN: constant(Bytes[24]) = b"zkshare verifying key v1"
+KEY_DOMAIN: constant(Bytes[46]) = b"zkshare/verifying-key\nzkshare verifying key 1\n"
 
 roles: public(HashMap[address, Role])
 dataset_names: DynArray[String[64], 4294967296]
@@ -237,7 +237,8 @@ def publish(kind: String[32], id: bytes32, digest: bytes32):
 def register_verifying_key(schema_id: uint256, key: VerifyingKey):
     """
     @notice Register the Groth16 key that verifies filings of a schema, once. Administrators only.
-    @dev The digest kept with it is made here, SHA-256 of KEY_DOMAIN and the points in order, so it cannot be another's.
+    @dev The digest kept with it is made here, SHA-256 of KEY_DOMAIN and the points in order, so it cannot be another's;
+         it is the one that zkcore gives the key.
     @param key Points as EIP-196 and EIP-197 encode them (G2: the imaginary part of a coordinate first).
     """
     self._only(Role.ADMIN)
@@ -249,9 +250,8 @@ def register_verifying_key(schema_id: uint256, key: VerifyingKey):
         # With infinity in front EIP-197 makes the pairing trivial, but refuses a point outside the prime subgroup.
         self._pairing(concat(empty(bytes32), empty(bytes32), abi_encode(point)))
     for point: uint256[2] in key.ic:
-        # A circuit that ignores an input has infinity here, which is as good a point as any other.
-        if point[0] | point[1] != 0:
-            self._check_g1(point)
+        # Infinity is refused here too: it would leave an input unbound.
+        self._check_g1(point)
     digest: bytes32 = sha256(concat(KEY_DOMAIN, abi_encode(key)))
     self.verifying_keys[schema_id] = key
     self.key_digests[schema_id] = digest

@@ -37,7 +37,7 @@ class TrapdoorKey:
     beta: Affine2 = field(init=False)
     gamma: Affine2 = field(init=False)
     delta: Affine2 = field(init=False)
-    ic: tuple[Affine1 | None, ...] = field(init=False)
+    ic: tuple[Affine1, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         alpha, beta, gamma, delta = self.secrets
@@ -45,7 +45,7 @@ class TrapdoorKey:
         object.__setattr__(self, "beta", g2(beta))
         object.__setattr__(self, "gamma", g2(gamma))
         object.__setattr__(self, "delta", g2(delta))
-        object.__setattr__(self, "ic", tuple(g1(c) if c else None for c in self.coefficients))
+        object.__setattr__(self, "ic", tuple(map(g1, self.coefficients)))
 
     def prove(self, inputs: list[int], a: int = 101, b: int = 103) -> list[int]:
         """The eight words of a proof that verifies for these inputs."""
