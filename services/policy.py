@@ -351,80 +351,142 @@ def plan(query: Query, records: Records, head_size: int, released: Released, min
     """
     if minimum < 2:
         raise OutOfRange("minimum", "a cohort has at least 2 records")
-    snapshot = records.snapshot()
-    groups, chosen = snapshot.select(query, head_size)
-    attempt = _Attempt.of(groups, chosen, snapshot, minimum)
+    rule = _Rule(records.snapshot(), released, minimum)
+    groups, chosen = rule.snapshot.select(query, head_size)
+    attempt = rule.form(groups, chosen)
     if not attempt.size:
         raise CohortTooSmall(
             "cohort",
-            f"the query selects records of {_distinct(snapshot.codes[0][chosen >= 0])} enterprises in "
+            f"the query selects records of {_distinct(rule.subjects[chosen >= 0])} enterprises in "
             f"{len(groups)} groups; an answer is about at least {minimum}",
         )
     key = b""
     if query.fields:
-        key = _only_key(snapshot, attempt.labels)
-        small = attempt.small_atoms(released)
+        key = _only_key(rule.snapshot, attempt.labels)
+        small = rule.small_atoms(attempt)
         if small:
-            raise _refusal(query, snapshot, head_size, released, minimum, groups, chosen, attempt, small)
-    return Plan(query, head_size, minimum, key, attempt.groups(), attempt.merged, attempt.withheld)
+            raise _refusal(rule, query, head_size, attempt, small)
+    cohorts = attempt.answered(rule.snapshot.positions)
+    return Plan(query, head_size, minimum, key, cohorts, attempt.merged, attempt.withheld)
 
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
-    """One way to form the groups of an answer. ``labels``: number of its group for each record, -1 if it has none."""
+    """One way to form the groups of an answer.
 
-    snapshot: Snapshot
-    minimum: int
+    ``groups`` are those that the query selects and ``chosen`` the index among them for each record, -1 for none;
+    ``keys`` are those that are large enough, and ``labels`` the index among the answered ones, -1 for none; merged
+    groups have the last label.
+    """
+
+    groups: Sequence[tuple[str, ...]]
+    chosen: Codes
     labels: Codes
     keys: tuple[tuple[str, ...], ...]
     merged: tuple[tuple[str, ...], ...]
     withheld: tuple[tuple[str, ...], ...]
 
-    @classmethod
-    def of(cls, groups: Sequence[tuple[str, ...]], chosen: Codes, snapshot: Snapshot, minimum: int) -> "_Attempt":
-        """Answer the groups that are large enough, merge the others, or withhold them if they stay too small."""
-        subjects = snapshot.codes[0]
-        # The last item stands for index -1, a record that is not selected.
-        large = np.append(_subjects_in(chosen, subjects, len(groups)) >= minimum, False)
-        merge = _distinct(subjects[(chosen >= 0) & ~large[chosen]]) >= minimum
-        number = np.where(large, np.cumsum(large) - 1, np.count_nonzero(large) if merge else -1)
-        number[-1] = -1
-        labels = number[chosen]
-        is_large = large[:-1].tolist()
-        small = tuple(group for group, big in zip(groups, is_large, strict=True) if not big)
-        answered = tuple(group for group, big in zip(groups, is_large, strict=True) if big)
-        return cls(snapshot, minimum, labels, answered, small if merge else (), () if merge else small)
-
     @property
     def size(self) -> int:
-        """Number of groups."""
+        """Number of answered groups."""
         return len(self.keys) + bool(self.merged)
 
-    def groups(self) -> tuple[Group, ...]:
-        """The groups with their cohorts."""
-        keys = [(key, False) for key in self.keys] + [((), True)] * bool(self.merged)
+    def answered(self, positions: Positions) -> tuple[Group, ...]:
+        """The answered groups with their cohorts."""
+        names = [(key, False) for key in self.keys] + [((), True)] * bool(self.merged)
         order = np.argsort(self.labels, kind="stable")
         ends = np.searchsorted(self.labels[order], np.arange(self.size + 1))
         return tuple(
-            Group(key, other, Cohort(self.snapshot.positions[order[ends[label] : ends[label + 1]]]))
-            for label, (key, other) in enumerate(keys)
+            Group(key, other, Cohort(positions[order[ends[label] : ends[label + 1]]]))
+            for label, (key, other) in enumerate(names)
         )
 
-    def small_atoms(self, released: Released) -> list[tuple[int, int]]:
-        """Atoms that this answer newly creates and that are too small, each as (old atom or -1, label or -1)."""
-        old = _released_atoms(released, self.snapshot.positions)
-        width = self.size + 1
-        part = (old + 1) * width + self.labels + 1
-        codes = _dense(part, (int(old.max(initial=-1)) + 2) * width)
+
+class _Rule:
+    """Minimum size and atoms, for the records and releases of one moment."""
+
+    def __init__(self, snapshot: Snapshot, released: Released, minimum: int) -> None:
+        self.snapshot = snapshot
+        self.subjects = snapshot.codes[0]
+        self.minimum = minimum
+        self.heads = released.heads
+        self.atoms = _released_atoms(released, snapshot.positions)
+
+    def form(self, groups: Sequence[tuple[str, ...]], chosen: Codes) -> _Attempt:
+        """Answer the groups that are large enough, merge the others, or withhold them if they stay too small."""
+        # The last item stands for index -1, a record that is not selected.
+        large = np.append(_subjects_in(chosen, self.subjects, len(groups)) >= self.minimum, False)
+        merge = _distinct(self.subjects[(chosen >= 0) & ~large[chosen]]) >= self.minimum
+        number = np.where(large, np.cumsum(large) - 1, np.count_nonzero(large) if merge else -1)
+        number[-1] = -1
+        is_large = large[:-1].tolist()
+        small = tuple(group for group, big in zip(groups, is_large, strict=True) if not big)
+        keys = tuple(group for group, big in zip(groups, is_large, strict=True) if big)
+        return _Attempt(groups, chosen, number[chosen], keys, small if merge else (), () if merge else small)
+
+    def small_atoms(self, attempt: _Attempt) -> list[tuple[int, int]]:
+        """Atoms that the answer newly creates and that are too small, each as (old atom or -1, label or -1)."""
+        width = attempt.size + 1
+        part = (self.atoms + 1) * width + attempt.labels + 1
+        codes = _dense(part, (int(self.atoms.max(initial=-1)) + 2) * width)
         count = int(codes.max(initial=-1)) + 1
-        sizes = _subjects_in(codes, self.snapshot.codes[0], count)
+        sizes = _subjects_in(codes, self.subjects, count)
         whole = np.zeros(count, np.int64)
         whole[codes] = part
-        old_of, label_of = whole // width - 1, whole % width - 1
-        parts_of_old = np.bincount(old_of + 1)
-        new = ((old_of >= 0) | (label_of >= 0)) & ((old_of < 0) | (parts_of_old[old_of + 1] > 1))
+        old, label = whole // width - 1, whole % width - 1
+        parts_of_old = np.bincount(old + 1)
+        # Records that were never released and are not now (-1, -1) are no atom; an old atom in one part is not new.
+        new = ((old >= 0) | (label >= 0)) & ((old < 0) | (parts_of_old[old + 1] > 1))
         offending = np.flatnonzero(new & (sizes < self.minimum))
-        return sorted(zip(old_of[offending].tolist(), label_of[offending].tolist(), strict=True))
+        return list(zip(old[offending].tolist(), label[offending].tolist(), strict=True))
+
+
+MOST_HEADS_TRIED = 8
+MOST_MERGES_TRIED = 8
+
+
+def _refusal(
+    rule: _Rule, query: Query, head_size: int, attempt: _Attempt, small: Sequence[tuple[int, int]]
+) -> AtomTooSmall:
+    """The refusal, with a way out if one is found: an earlier head, or groups to ask for as one. Both are tried out."""
+    where = "1 place" if len(small) == 1 else f"{len(small)} places"
+    why = [f"with earlier answers it would tell about fewer than {rule.minimum} enterprises in {where}"]
+    late = usable = None
+    for earlier in sorted((head for head in rule.heads if head < head_size), reverse=True)[:MOST_HEADS_TRIED]:
+        candidate = rule.form(*rule.snapshot.select(query, earlier))
+        if candidate.size and not rule.small_atoms(candidate):
+            late = int(np.count_nonzero(attempt.chosen >= 0) - np.count_nonzero(candidate.chosen >= 0))
+            usable = earlier
+            why.append(f"leave out {late} late records by asking at the head of {earlier} entries")
+            break
+    merge = _merge(rule, attempt, small)
+    if merge:
+        names = ", ".join("/".join(group) for group in merge)
+        why.append(f"{'or ' if usable else ''}ask for these groups as one: {names}")
+    return AtomTooSmall("cohort", "; ".join(why), late, usable, merge)
+
+
+def _merge(rule: _Rule, attempt: _Attempt, small: Sequence[tuple[int, int]]) -> tuple[tuple[str, ...], ...]:
+    """Few groups that make the answer possible when they are asked for as one; empty if none are found.
+
+    Starts from the groups in small atoms and adds, smallest first, others that share an old atom with them.
+    """
+    chosen, selected = attempt.chosen, attempt.chosen >= 0
+    pairs, width = np.array(small, np.int64), attempt.size + 1
+    near = np.isin(rule.atoms, pairs[:, 0])
+    hit = np.isin(rule.atoms * width + attempt.labels, pairs[:, 0] * width + pairs[:, 1])
+    start = set(np.unique(chosen[hit & selected]).tolist())
+    if not start:
+        return ()
+    sizes = _subjects_in(chosen, rule.subjects, len(attempt.groups))
+    others = set(np.unique(chosen[near & selected]).tolist()) - start
+    candidates = sorted(others, key=lambda group: (int(sizes[group]), group))
+    for added in range(min(len(candidates), MOST_MERGES_TRIED) + 1):
+        union = sorted(start | set(candidates[:added]))
+        joined = rule.form(attempt.groups, np.where(np.isin(chosen, union), union[0], chosen))
+        if len(union) > 1 and attempt.groups[union[0]] in joined.keys and not rule.small_atoms(joined):
+            return tuple(attempt.groups[index] for index in union)
+    return ()
 
 
 class Rights:
@@ -442,75 +504,6 @@ class Rights:
         """Raise NotPermitted unless this party may query this dataset."""
         if (role, name) not in self._parties.get(dataset, frozenset()):
             raise NotPermitted("querier", f"{role} {name} has no right to the dataset {dataset}")
-
-
-MOST_HEADS_TRIED = 8
-MOST_MERGES_TRIED = 8
-
-
-def _refusal(
-    query: Query,
-    snapshot: Snapshot,
-    head_size: int,
-    released: Released,
-    minimum: int,
-    groups: Sequence[tuple[str, ...]],
-    chosen: Codes,
-    attempt: _Attempt,
-    small: Sequence[tuple[int, int]],
-) -> AtomTooSmall:
-    """The refusal, with a way out if one is found: an earlier head, or groups to ask for as one. Both are tried out."""
-    advice: list[str] = []
-    late = usable = None
-    for earlier in sorted((head for head in released.heads if head < head_size), reverse=True)[:MOST_HEADS_TRIED]:
-        then, selected = snapshot.select(query, earlier)
-        candidate = _Attempt.of(then, selected, snapshot, minimum)
-        if candidate.size and not candidate.small_atoms(released):
-            late, usable = int(np.count_nonzero(chosen >= 0) - np.count_nonzero(selected >= 0)), earlier
-            advice.append(f"leave out {late} late records by asking at the head of {earlier} entries")
-            break
-    merge = _merge(snapshot, released, minimum, groups, chosen, attempt, small)
-    if merge:
-        names = ", ".join("/".join(group) for group in merge)
-        advice.append(f"or ask for these groups as one: {names}" if advice else f"ask for these groups as one: {names}")
-    why = (
-        f"with earlier answers it would tell about fewer than {minimum} enterprises in {len(small)} "
-        f"{'place' if len(small) == 1 else 'places'}"
-    )
-    return AtomTooSmall("cohort", "; ".join([why, *advice]), late, usable, merge)
-
-
-def _merge(
-    snapshot: Snapshot,
-    released: Released,
-    minimum: int,
-    groups: Sequence[tuple[str, ...]],
-    chosen: Codes,
-    attempt: _Attempt,
-    small: Sequence[tuple[int, int]],
-) -> tuple[tuple[str, ...], ...]:
-    """Fewest groups found that make the answer possible when asked as one; empty if none are found."""
-    old = _released_atoms(released, snapshot.positions)
-    near = np.zeros(chosen.size, np.bool_)
-    hit = np.zeros(chosen.size, np.bool_)
-    for atom, label in small:
-        near |= old == atom
-        hit |= (old == atom) & (attempt.labels == label)
-    start = set(np.unique(chosen[hit & (chosen >= 0)]).tolist())
-    sizes = _subjects_in(chosen, snapshot.codes[0], len(groups))
-    others = set(np.unique(chosen[near & (chosen >= 0)]).tolist()) - start
-    candidates = sorted(others, key=lambda group: (int(sizes[group]), group))
-    if not start:
-        return ()
-    for added in range(min(len(candidates), MOST_MERGES_TRIED) + 1):
-        union = sorted(start | set(candidates[:added]))
-        if len(union) < 2:
-            continue
-        joined = np.where(np.isin(chosen, union), union[0], chosen)
-        candidate = _Attempt.of(groups, joined, snapshot, minimum)
-        if groups[union[0]] in candidate.keys and not candidate.small_atoms(released):
-            return tuple(groups[index] for index in union)
-    return ()
 
 
 def _only_key(snapshot: Snapshot, labels: Codes) -> bytes:
