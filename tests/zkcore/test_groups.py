@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from py_ecc.bn128 import FQ, FQ2, b2
+from oracle import COFACTOR, SMALL_ORDER, TWIST, from_oracle, to_oracle
+from py_ecc.bn128 import FQ2, b2
 from py_ecc.bn128 import add as oracle_add
 from py_ecc.bn128 import multiply as oracle_multiply
 
@@ -15,55 +16,10 @@ from zkcore.curve import B2
 from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.field import encode, fp
 from zkcore.groups import g1, g2
-from zkcore.tower import fp2_power
 
 GROUPS = [(g1, G1_GENERATOR), (g2, G2_GENERATOR)]
 NAMES = ["g1", "g2"]
 SCALARS = st.one_of(st.sampled_from([0, 1, 2, R - 1, R - 2, 1 << 128]), st.integers(0, R - 1))
-COFACTOR = 2 * P - R
-
-
-def to_oracle(point):
-    if point is None:
-        return None
-    x, y = point
-    return (FQ(x), FQ(y)) if isinstance(x, int) else (FQ2(x), FQ2(y))
-
-
-def from_oracle(point):
-    if point is None:
-        return None
-    return tuple(int(c.n) if isinstance(c, FQ) else tuple(int(k) for k in c.coeffs) for c in point)
-
-
-def square_root(a: tuple[int, int]) -> tuple[int, int] | None:
-    """A square root in Fp2 = Fp[i], p = 3 mod 4 (Adj and Rodriguez-Henriquez 2012, algorithm 9)."""
-    power = fp2_power(a, (P - 3) // 4)
-    x = FQ2(power) * FQ2(a)
-    if FQ2(power) * x == FQ2((-1, 0)):
-        root = FQ2((0, 1)) * x
-    else:
-        root = FQ2(fp2_power(tuple(int(c) for c in (FQ2((1, 0)) + FQ2(power) * x).coeffs), (P - 1) // 2)) * x
-    return tuple(int(c) for c in root.coeffs) if root * root == FQ2(a) else None
-
-
-def points_of_the_twist(count: int):
-    """Points of the whole twist, which are outside the subgroup but for a chance of one in 2^254."""
-    x = 0
-    while count:
-        x += 1
-        root = square_root(tuple(int(c) for c in (FQ2((x, 5)) * FQ2((x, 5)) * FQ2((x, 5)) + b2).coeffs))
-        if root is not None:
-            count -= 1
-            yield (x, 5), root
-
-
-TWIST = list(points_of_the_twist(3))
-SMALL_ORDER = next(
-    from_oracle(point)
-    for point in (oracle_multiply(to_oracle(point), R * COFACTOR // 10069) for point in TWIST)
-    if point is not None
-)
 
 
 def test_constants_follow_from_the_definition() -> None:

@@ -1,1 +1,6 @@
-"""Groth16 over BN254 (Groth 2016, ePrint 2016/260): keys, setup, prover, verifier."""
+"""Groth16 over BN254: keys, verification, and (for provers) setup and proving."""
+
+from zkcore.groth16.keys import Proof, VerifyingKey
+from zkcore.groth16.verifier import PreparedVerifyingKey
+
+__all__ = ["PreparedVerifyingKey", "Proof", "VerifyingKey"]
