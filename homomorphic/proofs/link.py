@@ -34,8 +34,6 @@ and beta.
 >>> from homomorphic import paillier
 >>> from homomorphic.packing import Packing
 >>> from zkcore import babyjubjub, pedersen
-from zkcore.babyjubjub import Point
-from zkcore.babyjubjub_msm import multi_multiply
 >>> key, _ = paillier.generate_keypair(2048)
 >>> values = [1_000, 2_000]
 >>> blindings = [secrets.randbelow(babyjubjub.ORDER) for _ in values]

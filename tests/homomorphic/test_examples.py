@@ -1,0 +1,13 @@
+"""The examples in the documentation of the proofs run."""
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("module", ["homomorphic.proofs.link", "homomorphic.proofs.decryption"])
+def test_examples(module: str) -> None:
+    results = doctest.testmod(importlib.import_module(module))
+    assert results.attempted > 3
+    assert results.failed == 0
