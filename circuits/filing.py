@@ -76,7 +76,7 @@ def build(schema: Schema) -> Circuit:
     coordinates: list[LinearCombination] = []
     for field, (_, bits) in zip(schema.fields, values, strict=True):
         with cs.scope(f"commitment to {field.name}"):
-            blinding_bits = cs.unchecked_bits(cs.private(f"commitment_blinding.{field.name}"), BLINDING_BITS)
+            blinding_bits = cs.privates(f"commitment_blinding.{field.name}", BLINDING_BITS)
             for bit in blinding_bits:
                 enforce_boolean(cs, bit, "a bit of the blinding is 0 or 1")
             products = [(pedersen.G, bits), (pedersen.H, blinding_bits)]
@@ -168,5 +168,5 @@ def assign(
     inputs = opening_inputs(opening)
     inputs.update(zip(circuit.public_names, statement.public_inputs(), strict=True))
     for field, blinding in zip(schema.fields, commitment_blindings, strict=True):
-        inputs[f"commitment_blinding.{field.name}"] = blinding
+        inputs[f"commitment_blinding.{field.name}"] = [blinding >> place & 1 for place in range(BLINDING_BITS)]
     return statement, commitments, circuit.witness(inputs)

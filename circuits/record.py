@@ -16,8 +16,8 @@ from typing import Any
 from circuits.schema import VALUE_BITS, Schema, digest_248
 from zkcore import poseidon
 from zkcore.bn254 import R
-from zkcore.errors import Malformed, OutOfRange, Unsatisfied
-from zkcore.merkle import MerklePath
+from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
+from zkcore.merkle import DEPTH, MerklePath
 
 SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PERIOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -124,7 +124,7 @@ class Opening:
 
         Raises
         ------
-        Malformed, OutOfRange, Unsatisfied
+        Malformed, OutOfRange, WrongLength, Unsatisfied
             With the part that is wrong; no private value is quoted.
         """
         try:
@@ -152,7 +152,9 @@ class Opening:
             raise Malformed("opening.values", "not whole numbers")
         record = Record(schema, document["subject"], document["period"], document["attributes"], document["values"])
         siblings = tuple(_element(f"opening.siblings[{i}]", item) for i, item in enumerate(document["siblings"]))
-        if not 0 <= document["index"] < 1 << len(siblings):
+        if len(siblings) != DEPTH:
+            raise WrongLength("opening.siblings", f"a path has {DEPTH} siblings")
+        if not 0 <= document["index"] < 1 << DEPTH:
             raise OutOfRange("opening.index", "no leaf of the tree")
         return cls(
             record,
