@@ -30,3 +30,12 @@ def from_limbs(rows: NDArray[np.uint64]) -> list[int]:
     """Integers of ``uint64[..., 4]``, in order."""
     joined = np.ascontiguousarray(rows, dtype="<u8").tobytes()
     return [int.from_bytes(joined[at : at + 8 * LIMBS], "little") for at in range(0, len(joined), 8 * LIMBS)]
+
+
+def below(rows: NDArray[np.uint64], bound: int) -> bool:
+    """Whether every number of ``uint64[n, 4]`` is less than ``bound``, which is below 2^256."""
+    limbs = to_limbs([bound])[0]
+    less = np.zeros(len(rows), np.bool_)
+    for k in range(LIMBS):  # from the least significant on, a higher limb that differs decides
+        less = (rows[:, k] < limbs[k]) | ((rows[:, k] == limbs[k]) & less)
+    return bool(less.all())

@@ -3,7 +3,8 @@
 A chain of SHA-256 values (NIST FIPS 180-4). Every item enters with its label and both lengths, so that no two
 different sequences of items give the same state; a challenge is absorbed in its turn. What a proof leaves out of its
 transcript an attacker may choose after the challenge (Bernhard, Pereira and Warinschi 2012, "How not to prove
-yourself"), so callers append every public value of their statement. The challenge is 100 bits long in the protocols here.
+yourself"), so callers append every public value of their statement. The challenge is 100 bits long in the protocols
+here.
 """
 
 from hashlib import sha256

@@ -1,0 +1,274 @@
+"""Multi-scalar multiplication in G1 and G2: scalar_1 P_1 + ... + scalar_n P_n, for any n from 0 up.
+
+Pippenger's buckets (Bernstein, Doumen, Lange and Oosterwijk 2012, section 4) with signed digits. Each window's points
+are sorted by digit and summed in pairs, round by round, by batched affine additions (:mod:`zkcore.affine`). A zero
+digit costs nothing, so that zeros and short scalars, most of a witness, are nearly free. Windows are independent
+tasks for a pool of threads.
+
+Not constant-time: time and memory access follow the scalars.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkcore.affine import BATCH, add_batch, copy_point, is_neutral_row
+from zkcore.curve import (
+    G1Point,
+    G2Point,
+    add,
+    add_affine,
+    affine,
+    double,
+    load_affine,
+    load_projective,
+    neutral,
+    store_affine,
+    store_projective,
+)
+from zkcore.errors import WrongLength
+from zkcore.field import fp_zero
+from zkcore.groups import Group, g1, g2
+from zkcore.kernel import inner, kernel
+from zkcore.limbs import to_limbs
+from zkcore.tasks import Task, run
+from zkcore.tower import fp2_zero
+
+Rows = NDArray[np.uint64]
+
+SCALAR_BITS = 254
+_WIDEST_WINDOW = 15
+_BUCKET_COST = 4
+"""What a bucket costs in the last step of a window, in batched additions."""
+
+
+@kernel
+def bit_lengths(scalars: Any, count_by_length: Any) -> Any:
+    """Count the scalars ``uint64[n, 4]`` of each length in bits."""
+    for i in range(scalars.shape[0]):
+        length = 0
+        for k in range(3, -1, -1):
+            word = scalars[i, k]
+            if word != np.uint64(0):
+                length = 64 * k
+                while word != np.uint64(0):
+                    word >>= np.uint64(1)
+                    length += 1
+                break
+        count_by_length[length] += 1
+
+
+@kernel
+def signed_digits(scalars: Any, window: Any, digits: Any) -> Any:
+    """Digits ``int16[windows, n]`` in [-2^(window - 1), 2^(window - 1)] with scalar = sum of digit 2^(window place).
+
+    The windows must hold one bit more than the scalars.
+    """
+    mask, half = np.uint64((1 << window) - 1), 1 << (window - 1)
+    for i in range(scalars.shape[0]):
+        carry = 0
+        for place in range(digits.shape[0]):
+            position = place * window
+            word, shift = position >> 6, np.uint64(position & 63)
+            value = np.uint64(0)
+            if word < 4:
+                value = scalars[i, word] >> shift
+                if shift != np.uint64(0) and word < 3:
+                    value |= scalars[i, word + 1] << (np.uint64(64) - shift)
+            digit = np.int64(value & mask) + carry
+            carry = 0
+            if digit > half:
+                digit -= 2 * half
+                carry = 1
+            digits[place, i] = digit
+
+
+@inner
+def _sort(points: Any, digits: Any, references: Any, start: Any) -> Any:
+    """Order references to the points by bucket; bucket b holds those from ``start[b]`` to ``start[b + 1]``."""
+    start[:] = 0
+    buckets = start.shape[0] - 2
+    for i in range(digits.shape[0]):
+        if digits[i] != 0 and not is_neutral_row(points, i):
+            start[abs(np.int64(digits[i])) + 1] += 1
+    for b in range(1, buckets + 2):
+        start[b] += start[b - 1]
+    for i in range(digits.shape[0]):
+        digit = np.int64(digits[i])
+        if digit != 0 and not is_neutral_row(points, i):
+            references[start[abs(digit)]] = i << 1 | (digit < 0)
+            start[abs(digit)] += 1
+    for b in range(buckets + 1, 0, -1):
+        start[b] = start[b - 1]
+    start[0] = 0
+
+
+@inner
+def _halve(like: Any, source: Any, references: Any, start: Any, out: Any, p: Any, q: Any, place: Any, work: Any) -> Any:
+    """Sum neighbours within each bucket, ``source`` to ``out``; tells the largest number of points left in a bucket."""
+    written = pending = largest = 0
+    begin = start[1]
+    for b in range(1, start.shape[0] - 1):
+        end = start[b + 1]
+        start[b] = written
+        for k in range(begin, end - 1, 2):
+            p[pending], q[pending], place[pending] = references[k], references[k + 1], written
+            references[written] = written << 1
+            written += 1
+            pending += 1
+            if pending == p.shape[0]:
+                add_batch(like, source, p, source, q, out, place, pending, work)
+                pending = 0
+        if (end - begin) & 1:
+            copy_point(like, source, references[end - 1], out, written)
+            references[written] = written << 1
+            written += 1
+        largest = max(largest, written - start[b])
+        begin = end
+    start[start.shape[0] - 1] = written
+    add_batch(like, source, p, source, q, out, place, pending, work)
+    return largest
+
+
+@inner
+def _window(like: Any, points: Any, digits: Any, buckets: Any, result: Any, index: Any) -> Any:
+    """Projective point ``index`` of ``result`` becomes the sum of digit times point."""
+    references, start = np.empty(digits.shape[0], np.int64), np.empty(buckets + 2, np.int64)
+    _sort(points, digits, references, start)
+    used = start[buckets + 1]
+    words = points.shape[2]
+    first = np.empty(((used + buckets) // 2 + 1, 2, words), np.uint64)
+    second = np.empty(((used + 3 * buckets) // 4 + 1, 2, words), np.uint64)
+    p, q, place = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    work = np.empty((BATCH, words), np.uint64)
+    largest = _halve(like, points, references, start, first, p, q, place, work)
+    while largest > 1:
+        largest = _halve(like, first, references, start, second, p, q, place, work)
+        first, second = second, first
+    running = total = neutral(like)
+    highest = buckets
+    while highest > 0 and start[highest + 1] == start[highest]:
+        highest -= 1
+    for b in range(highest, 0, -1):  # the sum of b times bucket b is a sum of suffix sums
+        if start[b + 1] > start[b]:
+            running = add_affine(running, load_affine(like, first, start[b]))
+        total = add(total, running)
+    store_projective(result, index, total)
+
+
+@inner
+def _join(like: Any, windows: Any, width: Any, result: Any) -> Any:
+    """Affine point 0 of ``result`` becomes the sum of 2^(width k) times window k."""
+    total = neutral(like)
+    for k in range(windows.shape[0] - 1, -1, -1):
+        for _ in range(width):
+            total = double(total)
+        total = add(total, load_projective(like, windows, k))
+    store_affine(result, 0, affine(total))
+
+
+@kernel
+def _window_g1(points: Any, digits: Any, buckets: Any, result: Any, index: Any) -> Any:
+    _window(fp_zero(), points, digits, buckets, result, index)
+
+
+@kernel
+def _window_g2(points: Any, digits: Any, buckets: Any, result: Any, index: Any) -> Any:
+    _window(fp2_zero(), points, digits, buckets, result, index)
+
+
+@kernel
+def _join_g1(windows: Any, width: Any, result: Any) -> Any:
+    _join(fp_zero(), windows, width, result)
+
+
+@kernel
+def _join_g2(windows: Any, width: Any, result: Any) -> Any:
+    _join(fp2_zero(), windows, width, result)
+
+
+def _best_window(lengths: NDArray[np.int64]) -> int:
+    """The width that costs least for scalars of these lengths in bits."""
+    bits = np.arange(len(lengths))
+
+    def cost(width: int) -> float:
+        windows = _windows(int(bits[lengths > 0].max(initial=0)), width)
+        return float((-(-bits // width) * lengths).sum()) + windows * (_BUCKET_COST << (width - 1))
+
+    return min(range(2, _WIDEST_WINDOW + 1), key=cost)
+
+
+def _windows(bits: int, width: int) -> int:
+    return bits // width + 1
+
+
+class MultiScalarSum:
+    """One sum, cut into tasks that may run in any order on any threads.
+
+    Parameters
+    ----------
+    group
+        :data:`zkcore.groups.g1` or :data:`~zkcore.groups.g2`.
+    points
+        Montgomery form, ``uint64[n, 2, 4]`` or ``uint64[n, 2, 2, 4]``, zeros for the neutral element.
+    scalars
+        Canonical, ``uint64[n, 4]``, below 2^254.
+    """
+
+    def __init__(self, group: Group[Any], points: Rows, scalars: Rows) -> None:
+        words = 4 * group.coordinates
+        self._points = points.reshape(len(points), 2, words)
+        self._group = group
+        lengths = np.zeros(257, np.int64)
+        bit_lengths(scalars, lengths)
+        if lengths[SCALAR_BITS + 1 :].any():
+            raise ValueError("a scalar has more than 254 bits")
+        self._width = _best_window(lengths)
+        count = _windows(int(np.flatnonzero(lengths).max(initial=0)), self._width)
+        self._digits = np.empty((count, len(points)), np.int16)
+        signed_digits(scalars, self._width, self._digits)
+        self._windows = np.empty((count, 3, words), np.uint64)
+
+    def tasks(self) -> list[Task]:
+        """What is to be done, one call a window."""
+        window = _window_g1 if self._group is g1 else _window_g2
+        buckets = 1 << (self._width - 1)
+
+        def task(index: int) -> Task:
+            return lambda: window(self._points, self._digits[index], buckets, self._windows, index)
+
+        return [task(index) for index in range(len(self._digits))]
+
+    def result(self) -> Rows:
+        """The sum once every task is done, affine: ``uint64[2, 4]`` or ``uint64[2, 2, 4]``."""
+        out = np.empty((2, self._windows.shape[2]), np.uint64)
+        (_join_g1 if self._group is g1 else _join_g2)(self._windows, self._width, out)
+        self._digits[:] = 0
+        return out.reshape((2, 4) if self._group is g1 else (2, 2, 4))
+
+
+def _sum(group: Group[Any], points: Sequence[Any], scalars: Sequence[int], executor: Executor | None) -> Any:
+    if len(points) != len(scalars):
+        raise WrongLength("scalars", f"{len(scalars)} scalars for {len(points)} points")
+    total = MultiScalarSum(group, group.encode(points), to_limbs(scalars, part="scalars"))
+    run(total.tasks(), executor)
+    return group.decode(total.result()[np.newaxis])[0]
+
+
+def multi_multiply_g1(points: Sequence[G1Point], scalars: Sequence[int], executor: Executor | None = None) -> G1Point:
+    """Sum of ``scalars[i] * points[i]`` in G1, scalars in [0, 2^254).
+
+    Raises
+    ------
+    WrongLength, OutOfRange, NotOnCurve
+        What :meth:`zkcore.groups.Group.encode` refuses, and another number of scalars.
+    """
+    return _sum(g1, points, scalars, executor)
+
+
+def multi_multiply_g2(points: Sequence[G2Point], scalars: Sequence[int], executor: Executor | None = None) -> G2Point:
+    """The same in G2."""
+    return _sum(g2, points, scalars, executor)
