@@ -7,7 +7,7 @@
 """
 
 from services.ledger.blocks import LedgerDamaged
-from services.ledger.chain import Anchor, AnchoredHead, Confirmation, Dataset, Ledger, RegisteredScorecard, key_digest
+from services.ledger.chain import Anchor, AnchoredHead, Confirmation, Dataset, Ledger, RegisteredScorecard
 from services.ledger.embedded import EmbeddedProvider
 from services.ledger.transactions import LedgerAccount
 
@@ -21,5 +21,4 @@ __all__ = [
     "LedgerAccount",
     "LedgerDamaged",
     "RegisteredScorecard",
-    "key_digest",
 ]

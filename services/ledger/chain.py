@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
-from typing import Any, Protocol, Self
+from itertools import islice
+from typing import Any, Self
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.contract.contract import ContractFunction
@@ -31,6 +31,7 @@ from services.identity import Role
 from services.ledger.errors import REASONS, TransactionFailed, WrongContract
 from services.ledger.transactions import LedgerAccount
 from zkcore.errors import Malformed, WrongLength
+from zkcore.groth16 import VerifyingKey
 
 GAS_LIMIT = 4_000_000
 """Gas limit of every transaction; what is not used is not charged.
@@ -41,6 +42,9 @@ Used, under Paris rules: deployment 2,678,000; a verifying key 927,000; a filing
 
 RECEIPT_SECONDS = 60.0
 NONCE_ATTEMPTS = 5
+FILING_INPUTS = 6
+"""Public inputs of a filing: root, schema_id, subject, period, attributes, digest of the commitments."""
+
 PAGE = 64
 """Most items the contract lists in one call."""
 
@@ -48,23 +52,6 @@ ROLES = {Role.ADMIN: 1, Role.OPERATOR: 2, Role.DEPARTMENT: 4, Role.BANK: 8}
 """The contract's flag for each role that does something on the ledger."""
 
 ERROR_SELECTOR = keccak(b"Error(string)")[:4]
-KEY_DOMAIN = b"zkshare/verifying-key\nzkshare verifying key 1\n"
-KEY_TYPE = "(uint256[2],uint256[4],uint256[4],uint256[4],uint256[2][7])"
-
-
-class VerifyingKeyPoints(Protocol):
-    """The points of a Groth16 verifying key, affine, None for infinity; as :mod:`zkcore.groth16` has them."""
-
-    @property
-    def alpha(self) -> Any: ...
-    @property
-    def beta(self) -> Any: ...
-    @property
-    def gamma(self) -> Any: ...
-    @property
-    def delta(self) -> Any: ...
-    @property
-    def ic(self) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +228,9 @@ class Ledger:
         Parameters
         ----------
         inputs
-            root, schema_id, subject, period, attributes, digest of the commitments.
+            Of the statement, :data:`FILING_INPUTS` integers.
         proof
-            256 bytes, in the EVM's order.
+            256 bytes, as :meth:`zkcore.groth16.Proof.to_bytes` writes them.
         """
         return self._write("submit_filing", _text("dataset", dataset, 64), _inputs(inputs), _words(proof))
 
@@ -260,12 +247,12 @@ class Ledger:
 
     # Verification by the contract.
 
-    def register_verifying_key(self, schema_id: int, key: VerifyingKeyPoints) -> Confirmation:
+    def register_verifying_key(self, schema_id: int, key: VerifyingKey) -> Confirmation:
         """Register, once, the Groth16 key that verifies filings of a schema. Administrators."""
         return self._write("register_verifying_key", schema_id, _key(key))
 
     def verifying_key_digest(self, schema_id: int) -> bytes | None:
-        """Digest of the key registered for a schema, to be compared with :func:`key_digest`; None if there is none."""
+        """Digest of the key registered for a schema, as :meth:`VerifyingKey.digest` has it; None if there is none."""
         return _digest(self._read("verifying_key_digest", schema_id))
 
     def verify_filing(self, inputs: Sequence[int], proof: bytes) -> bool:
@@ -359,11 +346,6 @@ class _Connection:
             raise Unreachable("ledger", f"the chain answers with an error ({type(error).__name__})") from None
 
 
-def key_digest(key: VerifyingKeyPoints) -> bytes:
-    """The digest that the contract keeps of a verifying key (32 bytes)."""
-    return sha256(KEY_DOMAIN + encode([KEY_TYPE], [_key(key)])).digest()
-
-
 @cache
 def _artefact() -> dict[str, Any]:
     return json.loads(files("services.ledger").joinpath("registry.json").read_text(encoding="utf-8"))
@@ -427,19 +409,18 @@ def _words(proof: bytes) -> list[int]:
 
 
 def _inputs(inputs: Sequence[int]) -> list[int]:
-    if len(inputs) != 6:
-        raise WrongLength("inputs", f"a filing has 6 public inputs, not {len(inputs)}")
+    if len(inputs) != FILING_INPUTS:
+        raise WrongLength("inputs", f"a filing has {FILING_INPUTS} public inputs, not {len(inputs)}")
     return list(inputs)
 
 
-def _key(key: VerifyingKeyPoints) -> tuple[Any, ...]:
-    if len(key.ic) != 7:
-        raise WrongLength("verifying_key.ic", f"a filing has 6 public inputs, so 7 points, not {len(key.ic)}")
-    g2 = [_g2(point) for point in (key.beta, key.gamma, key.delta)]
-    return (list(key.alpha or (0, 0)), *g2, [list(point or (0, 0)) for point in key.ic])
+def _key(key: VerifyingKey) -> tuple[Any, ...]:
+    if key.n_public != FILING_INPUTS:
+        raise WrongLength("verifying_key.ic", f"a filing has {FILING_INPUTS} public inputs, not {key.n_public}")
+    points = key.to_bytes()[-32 * (2 + 3 * 4 + 2 * (FILING_INPUTS + 1)) :]
+    words = iter(int.from_bytes(points[at : at + 32], "big") for at in range(0, len(points), 32))
 
+    def take(count: int) -> list[int]:
+        return list(islice(words, count))
 
-def _g2(point: Any) -> list[int]:
-    """Four words, the imaginary part of each coordinate first (EIP-197)."""
-    (x0, x1), (y0, y1) = point or ((0, 0), (0, 0))
-    return [x1, x0, y1, y0]
+    return take(2), take(4), take(4), take(4), [take(2) for _ in range(FILING_INPUTS + 1)]

@@ -19,7 +19,7 @@ from web3 import HTTPProvider, Web3
 
 from services.errors import NotAnchored, NotPermitted, ProofInvalid, Unreachable
 from services.identity import Role
-from services.ledger import Ledger, LedgerAccount, key_digest
+from services.ledger import Ledger, LedgerAccount
 from services.ledger.errors import NullifierSpent, TransactionFailed
 from zkcore.errors import OutOfRange
 
@@ -62,8 +62,8 @@ def test_the_main_job_over_rpc() -> None:
     with anvil(*FREE_GAS) as provider:
         ledger = deployed(provider)
         ledger.open_dataset("filing", address(ledger), SCHEMA)
-        ledger.register_verifying_key(SCHEMA, KEY)
-        assert ledger.verifying_key_digest(SCHEMA) == key_digest(KEY)
+        ledger.register_verifying_key(SCHEMA, KEY.verifying_key())
+        assert ledger.verifying_key_digest(SCHEMA) == KEY.verifying_key().digest()
         ledger.anchor("filing", 1, ROOT, 3)
         ledger.anchor_head(5, b"\5" * 32)
         ledger.register_scorecard(R - 1)

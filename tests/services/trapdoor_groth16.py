@@ -7,8 +7,11 @@ they verify, and that nothing next to them does, is what matters. Points are py_
 
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from py_ecc.optimized_bn128 import FQ2, G1, G2, b2, curve_order, field_modulus, is_on_curve, multiply, normalize
+
+from zkcore.groth16 import VerifyingKey
 
 R, P = curve_order, field_modulus
 INPUTS = 6
@@ -46,6 +49,16 @@ class TrapdoorKey:
         object.__setattr__(self, "gamma", g2(gamma))
         object.__setattr__(self, "delta", g2(delta))
         object.__setattr__(self, "ic", tuple(map(g1, self.coefficients)))
+
+    def words(self, **changes: Any) -> tuple[Any, ...]:
+        """The key as the contract takes it: words of each point, those of G2 with the imaginary parts first."""
+        key = {name: getattr(self, name) for name in ("alpha", "beta", "gamma", "delta", "ic")} | changes
+        g2_words = [[x[1], x[0], y[1], y[0]] for x, y in (key["beta"], key["gamma"], key["delta"])]
+        return list(key["alpha"]), *g2_words, [list(point) for point in key["ic"]]
+
+    def verifying_key(self) -> VerifyingKey:
+        """The key as this project has it."""
+        return VerifyingKey(self.alpha, self.beta, self.gamma, self.delta, self.ic)
 
     def prove(self, inputs: list[int], a: int = 101, b: int = 103) -> list[int]:
         """The eight words of a proof that verifies for these inputs."""
