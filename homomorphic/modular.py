@@ -75,13 +75,13 @@ class LaneModulus:
         self.r = 1 << (LIMB_BITS * self.limbs)
         inverse = -pow(self.n, -1, 1 << LIMB_BITS) % (1 << LIMB_BITS)
         self._modulus = np.array([*self._limbs_of(self.n), inverse], np.uint64)
-        self.one = self._constant(1)
+        self.one = self.constant(1)
 
     def _limbs_of(self, value: int) -> list[int]:
         return [value >> (LIMB_BITS * j) & LIMB_MASK for j in range(self.limbs)]
 
-    def _constant(self, value: int) -> Words:
-        """One block with an integer in every lane."""
+    def constant(self, value: int) -> Words:
+        """A column to multiply every row of another by: one block with an integer modulo n^2 in every lane."""
         x1, x0 = divmod(value * self.r % self.n**2, self.n)
         block = aligned(1, 2 * self.limbs, LANES)
         block[0] = np.array(self._limbs_of(x0) + self._limbs_of(x1), np.uint64)[:, None]
@@ -115,7 +115,7 @@ class LaneModulus:
             raw[:, :digit] = wide[:, k * digit : (k + 1) * digit]
             kernels.reduce_rows(reduced, raw, self._t(), self._modulus, self.limbs)
             # Reducing divided by R: multiply by R and by the digit's place.
-            part = self.multiply(reduced, self._constant((self.r**2 << (LIMB_BITS * digit * k)) % self.n**2))
+            part = self.multiply(reduced, self.constant((self.r**2 << (LIMB_BITS * digit * k)) % self.n**2))
             kernels.add_rows(total, total, part, self.limbs)
         return self._pad(total, len(rows))
 
@@ -126,7 +126,7 @@ class LaneModulus:
         kernels.spread(_words_of(rows), digits, self.limbs)
         raw[:, 0] = 1
         raw[:, self.limbs :] = digits
-        return self._pad(self.multiply(raw, self._constant(self.r)), len(rows))
+        return self._pad(self.multiply(raw, self.constant(self.r)), len(rows))
 
     def leave(self, column: Words, count: int, width: int) -> Bytes:
         """The integers below n^2 of the first ``count`` rows."""
@@ -147,7 +147,7 @@ class LaneModulus:
         return words.view(np.uint8)[:, -width:]
 
     def multiply(self, a: Words, b: Words) -> Words:
-        """Products row by row; a column of one block ``b`` is taken for every block of ``a``."""
+        """Products row by row; ``b`` may be a :meth:`constant`."""
         out = self._empty(len(a))
         step = 0 if len(b) == 1 else 1
         kernels.multiply_rows(out, a, b, step, self._t(), self._modulus, self.limbs)
@@ -238,6 +238,10 @@ class PlainModulus:
     def _square(self) -> mpz:
         return self.n * self.n
 
+    def constant(self, value: int) -> list[mpz]:
+        """As :meth:`LaneModulus.constant`."""
+        return [value % self._square]
+
     def enter(self, rows: Bytes) -> list[mpz]:
         """As :meth:`LaneModulus.enter`."""
         return [mpz(value) % self._square for value in from_rows(rows)]
@@ -255,7 +259,7 @@ class PlainModulus:
         return [int(value // self.n) for value in column[:count]]
 
     def multiply(self, a: list[mpz], b: list[mpz]) -> list[mpz]:
-        """As :meth:`LaneModulus.multiply`; a column of one row ``b`` is taken for every row."""
+        """As :meth:`LaneModulus.multiply`."""
         if len(b) == 1:
             return [x * b[0] % self._square for x in a]
         return [x * y % self._square for x, y in zip(a, b, strict=True)]

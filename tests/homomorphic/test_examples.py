@@ -1,4 +1,4 @@
-"""The examples in the documentation of the proofs run."""
+"""The examples in the documentation run."""
 
 import doctest
 import importlib
@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["homomorphic.proofs.link", "homomorphic.proofs.decryption"])
+@pytest.mark.parametrize("module", ["homomorphic.column", "homomorphic.proofs.link", "homomorphic.proofs.decryption"])
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(module))
     assert results.attempted > 3

@@ -44,6 +44,8 @@ def test_arithmetic_is_that_of_integers(kind: Any, n: int, count: int) -> None:
     assert out(x) == a
     product = m.multiply(x, y)
     assert out(product) == [i * j % square for i, j in zip(a, b, strict=True)]
+    constant = m.multiply(x, m.constant(b[-1]))
+    assert out(constant) == [i * b[-1] % square for i in a]
     # results are as good as fresh numbers
     for _ in range(3):
         product = m.multiply(product, product)

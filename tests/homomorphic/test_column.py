@@ -1,0 +1,236 @@
+"""Columns against phe and single ciphertexts, on both back ends, with what must be refused."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import phe
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from homomorphic import column as column_module
+from homomorphic.column import CiphertextColumn
+from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
+from homomorphic.modular import LaneModulus, PlainModulus
+from homomorphic.packing import Packing, slots_in
+from homomorphic.paillier import PrivateKey, PublicKey, randomness_base
+from tests.homomorphic.conftest import keypair
+from zkcore.cpu import BACKEND
+from zkcore.errors import OutOfRange, WrongLength
+
+TOY = keypair(512)
+KEY = TOY.public_key
+N = KEY.n
+KINDS = [PlainModulus, *([LaneModulus] if BACKEND == "avx512ifma" else [])]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__, autouse=True, scope="module")
+def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_module, "square_modulus", request.param)
+        column_module._arithmetic.cache_clear()
+        yield request.param
+    column_module._arithmetic.cache_clear()
+
+
+EDGES = [0, 1, -1, 2**64 - 1, -(2**63), N // 2, -(N // 2)]
+signed = st.one_of(st.sampled_from(EDGES), st.integers(-(N // 2), N // 2))
+fields = settings(max_examples=15, deadline=None)
+
+
+def enc(values: Any) -> CiphertextColumn:
+    return CiphertextColumn.encrypt(KEY, values)
+
+
+def centred(value: int) -> int:
+    value %= N
+    return value - N if value > N // 2 else value
+
+
+# Laws
+
+
+@given(st.lists(signed, min_size=1, max_size=20))
+@fields
+def test_decryption_undoes_encryption(kind: Any, values: list[int]) -> None:
+    column = enc(values)
+    assert len(column) == len(values)
+    assert column.decrypt(TOY) == values
+    assert [centred(TOY.decrypt(c)) for c in column.to_ciphertexts()] == values
+
+
+@given(st.lists(st.tuples(signed, signed, st.integers(-(2**40), 2**40)), min_size=1, max_size=12))
+@fields
+def test_arithmetic(kind: Any, rows: list[tuple[int, int, int]]) -> None:
+    a, b, factors = (list(values) for values in zip(*rows, strict=True))
+    x, y = enc(a), enc(b)
+    assert (x + y).decrypt(TOY) == [centred(i + j) for i, j in zip(a, b, strict=True)]
+    assert (x + b).decrypt(TOY) == [centred(i + j) for i, j in zip(a, b, strict=True)]
+    assert (-x).decrypt(TOY) == [centred(-i) for i in a]
+    assert x.sum().decrypt(TOY) == [centred(sum(a))]
+    if all(factors):
+        assert (x * factors).decrypt(TOY) == [centred(i * f) for i, f in zip(a, factors, strict=True)]
+        assert (x @ factors).decrypt(TOY) == [centred(sum(i * f for i, f in zip(a, factors, strict=True)))]
+    fresh = x.rerandomize()
+    assert fresh.decrypt(TOY) == a
+    assert not set(fresh.to_ciphertexts()) & set(x.to_ciphertexts())
+
+
+def test_operations_are_those_on_single_ciphertexts() -> None:
+    a, b = enc(list(range(11))), enc(list(range(11, 22)))
+    x, y = a.to_ciphertexts(), b.to_ciphertexts()
+    assert (a + b).to_ciphertexts() == [KEY.add(i, j) for i, j in zip(x, y, strict=True)]
+    assert (a + list(range(-5, 6))).to_ciphertexts() == [
+        KEY.add_plain(i, v) for i, v in zip(x, range(-5, 6), strict=True)
+    ]
+    factors = [3, -7, 1, 0, 2**33, -1, 5, 6, 7, 8, -9]
+    assert (a * factors).to_ciphertexts() == [KEY.multiply(i, f) for i, f in zip(x, factors, strict=True)]
+    assert (a * 12).to_ciphertexts() == [KEY.multiply(i, 12) for i in x]
+    assert a.sum().to_ciphertexts() == [KEY.sum(x)]
+
+
+def test_sums_by_groups() -> None:
+    values = [secrets.randbelow(2**64) for _ in range(100)]
+    groups = [secrets.randbelow(7) for _ in values]
+    groups[:7] = range(7)
+    sums = enc(values).sum(groups)
+    assert sums.decrypt(TOY) == [sum(v for v, g in zip(values, groups, strict=True) if g == k) for k in range(7)]
+    assert enc([5, 6]).sum(np.array([1, 0])).decrypt(TOY) == [6, 5]
+
+
+def test_both_back_ends_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = secrets.token_bytes(1 << 16)
+    monkeypatch.setattr(column_module.secrets, "token_bytes", lambda count: tape[:count])
+    results = []
+    for each in KINDS:
+        monkeypatch.setattr(column_module, "square_modulus", each)
+        column_module._arithmetic.cache_clear()
+        column = CiphertextColumn.encrypt(KEY, [*range(-8, 30), N // 2])
+        made = [column, column + column, column * 77, column.sum(), column[3:], column.rerandomize()]
+        results.append([one.to_bytes() for one in made])
+    assert all(result == results[0] for result in results)
+    monkeypatch.undo()
+    column_module._arithmetic.cache_clear()
+    rho = int.from_bytes(tape[: KEY.randomness_bits // 8], "big")
+    assert results[0][0][: KEY.ciphertext_bytes] == KEY.ciphertext_to_bytes(KEY.encrypt_with(N - 8, rho))
+
+
+def test_arrays_are_taken_as_they_are() -> None:
+    for array in (
+        np.array([0, 1, 2**63 - 1, -1, -(2**63)], np.int64),
+        np.array([0, 5, 2**63 - 1], np.int64),
+        np.array([0, 2**64 - 1], np.uint64),
+    ):
+        assert enc(array).decrypt(TOY) == array.tolist()
+        assert (enc([1] * len(array)) + array).decrypt(TOY) == [value + 1 for value in array.tolist()]
+
+
+def test_slices_and_concatenation() -> None:
+    values = list(range(50))
+    column = enc(values)
+    for index in (slice(3, 20), slice(None, None, -3), slice(48, None)):
+        assert column[index].decrypt(TOY) == values[index]
+    assert column[[7, 7, -1, 0]].decrypt(TOY) == [7, 7, 49, 0]
+    assert column[np.array([9, 2])].sum().decrypt(TOY) == [11]
+    joined = CiphertextColumn.concatenate([column[:3], column[3:11], column[11:]])
+    assert joined.to_bytes() == column.to_bytes()
+    assert joined.sum().to_bytes() == column.sum().to_bytes()
+
+
+# Lengths in use
+
+
+def test_phe_both_ways(private_key: PrivateKey) -> None:
+    key = private_key.public_key
+    theirs = phe.PaillierPublicKey(key.n)
+    their_private = phe.PaillierPrivateKey(theirs, private_key.p, private_key.q)
+    values = [0, 1, 2**64 - 1, -(2**63)]
+    column = CiphertextColumn.encrypt(key, values)
+    assert [their_private.raw_decrypt(c) for c in column.to_ciphertexts()] == [value % key.n for value in values]
+    foreign = CiphertextColumn.from_ciphertexts(key, [theirs.raw_encrypt(value % key.n) for value in values])
+    assert foreign.decrypt(private_key) == values
+    assert (foreign + column).decrypt(private_key) == [2 * value for value in values]
+
+
+def test_all_slots_full_with_2_to_the_32_summands(private_key: PrivateKey) -> None:
+    key = private_key.public_key
+    packing = Packing(slots_in(key.bits))
+    full = CiphertextColumn.encrypt(key, [packing.pack([2**64 - 1] * packing.slots)] * 3)
+    total = (full * [2**31, 2**30, 2**30]).sum().decrypt(private_key)[0]
+    assert packing.unpack(total) == [2**32 * (2**64 - 1)] * packing.slots
+
+
+def test_bytes_both_ways(private_key: PrivateKey) -> None:
+    key = private_key.public_key
+    column = CiphertextColumn.encrypt(key, list(range(10)))
+    data = column.to_bytes()
+    assert data == b"".join(key.ciphertext_to_bytes(c) for c in column.to_ciphertexts())
+    for buffer in (data, memoryview(data), np.frombuffer(data, np.uint8)):
+        again = CiphertextColumn.from_bytes(key, buffer)
+        assert again.to_bytes() == data
+        assert again.decrypt(private_key) == list(range(10))
+
+
+# Refusals
+
+
+def test_values_that_do_not_fit_are_refused() -> None:
+    for value in (N // 2 + 1, -(N // 2) - 1, N - 1, N, -N):
+        with pytest.raises(OutOfRange, match=r"values\[1\]"):
+            enc([0, value])
+        with pytest.raises(OutOfRange, match=r"values\[0\]"):
+            enc([0]).__add__([value])
+    with pytest.raises(WrongLength):
+        enc([])
+
+
+def test_columns_that_do_not_fit_are_refused() -> None:
+    column = enc([1, 2, 3])
+    other = PublicKey(N, randomness_base(N), toy_key_for_tests=True)
+    stranger = CiphertextColumn.encrypt(other, [1, 2, 3])
+    for use in (lambda: column + stranger, lambda: CiphertextColumn.concatenate([column, stranger])):
+        with pytest.raises(WrongKey):
+            use()
+    with pytest.raises(WrongKey):
+        stranger.decrypt(TOY)
+    for use in (
+        lambda: column + enc([1]),
+        lambda: column + np.arange(2),
+        lambda: column * [1, 2],
+        lambda: column.sum([0, 1]),
+        lambda: column[3:],
+        lambda: CiphertextColumn.concatenate([]),
+    ):
+        with pytest.raises(WrongLength):
+            use()
+    for groups in ([0, 0, 2], [-1, 0, 1]):
+        with pytest.raises(OutOfRange):
+            column.sum(groups)
+
+
+def test_bytes_that_are_no_ciphertexts_are_refused() -> None:
+    good = enc([1, 2]).to_ciphertexts()
+    square = N * N
+    for bad, refusal in (
+        (0, TrivialCiphertext),
+        (1, TrivialCiphertext),
+        (square, OutOfRange),
+        (square + 1, OutOfRange),
+        (2 ** (8 * KEY.ciphertext_bytes) - 1, OutOfRange),
+        (N, NotAUnit),
+        (TOY.p * 256, NotAUnit),
+    ):
+        data = b"".join(value.to_bytes(KEY.ciphertext_bytes, "big") for value in (good[0], bad, good[1]))
+        with pytest.raises(refusal, match=r"column\[1\]"):
+            CiphertextColumn.from_bytes(KEY, data)
+        with pytest.raises(refusal, match=r"column\[1\]"):
+            CiphertextColumn.from_ciphertexts(KEY, [good[0], bad, good[1]])
+    for fine in (2, 256, square - 1, square - 2):
+        CiphertextColumn.from_ciphertexts(KEY, [fine])
+    for data in (b"", b"\1" * (KEY.ciphertext_bytes + 1)):
+        with pytest.raises(WrongLength):
+            CiphertextColumn.from_bytes(KEY, data)
+    with pytest.raises(OutOfRange):
+        CiphertextColumn.from_ciphertexts(KEY, [-1])
