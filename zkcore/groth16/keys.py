@@ -9,48 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from zkcore.bn254 import P
 from zkcore.curve import G1Point, G2Point
-from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
+from zkcore.errors import Malformed, PointAtInfinity, WrongLength
 from zkcore.formats import snarkjs
+from zkcore.formats.evm import G1_BYTES, G2_BYTES, g1_from_bytes, g1_to_bytes, g2_from_bytes, g2_to_bytes
 from zkcore.groups import g1, g2
 
 if TYPE_CHECKING:
     from zkcore.groth16.verifier import PreparedVerifyingKey
 
 _MAGIC = b"zkshare verifying key 1\n"
-G1_BYTES, G2_BYTES = 64, 128
 PROOF_BYTES = 2 * G1_BYTES + G2_BYTES
-
-
-def g1_to_bytes(point: G1Point) -> bytes:
-    """64 bytes, x before y; the neutral element is all zero."""
-    return b"".join(number.to_bytes(32, "big") for number in point or (0, 0))
-
-
-def g2_to_bytes(point: G2Point) -> bytes:
-    """128 bytes x1 x0 y1 y0; the neutral element is all zero."""
-    x, y = point or ((0, 0), (0, 0))
-    return b"".join(number.to_bytes(32, "big") for number in (x[1], x[0], y[1], y[0]))
-
-
-def _coordinates(data: bytes, part: str) -> list[int]:
-    numbers = [int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)]
-    if any(number >= P for number in numbers):
-        raise OutOfRange(part, "a coordinate is not below the field's modulus")
-    return numbers
-
-
-def g1_from_bytes(data: bytes, part: str) -> G1Point:
-    """The point of 64 bytes, its coordinates in range; whether it is on the curve is not looked at."""
-    x, y = _coordinates(data, part)
-    return (x, y) if x or y else None
-
-
-def g2_from_bytes(data: bytes, part: str) -> G2Point:
-    """The point of 128 bytes; as :func:`g1_from_bytes`."""
-    x1, x0, y1, y0 = _coordinates(data, part)
-    return ((x0, x1), (y0, y1)) if x0 or x1 or y0 or y1 else None
 
 
 @dataclass(frozen=True)
