@@ -1,0 +1,86 @@
+"""Groth16 keys of the circuits, made once and kept in the user's data directory.
+
+The keys come from a development setup: whoever ran it could have kept the trapdoor and forge proofs, so they serve
+demonstrations and tests on one machine. A ceremony's key can take their place: the files are named by the digest of
+the circuit's constraint system, and a key file whose constraint system differs is refused.
+
+``ZKSHARE_HOME`` overrides the directory, which otherwise follows the platform's convention.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from circuits.constraints import Circuit
+from zkcore.errors import Malformed
+from zkcore.groth16 import ProvingKey, VerifyingKey, setup
+
+Progress = Callable[[float], None]
+
+
+def home() -> Path:
+    """The directory where zkshare keeps what it made for this user."""
+    return Path(os.environ.get("ZKSHARE_HOME") or platformdirs.user_data_path("zkshare"))
+
+
+@dataclass(frozen=True)
+class CircuitKeys:
+    """Both keys of one circuit and where its proving key came from."""
+
+    proving_key: ProvingKey
+    verifying_key: VerifyingKey
+    origin: str
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file so that a reader or a crash sees either all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: Path | None = None) -> CircuitKeys:
+    """The keys of a circuit: read from disk, or made by a development setup and written there.
+
+    Parameters
+    ----------
+    circuit
+        The circuit; its constraint system's digest names the files.
+    progress
+        Called with the fraction done, from 0 to 1, while a setup runs.
+    directory
+        Where keys are kept; ``circuits`` below :func:`home` unless told.
+
+    Raises
+    ------
+    zkcore.errors.Malformed
+        If a key file is damaged or belongs to another constraint system; the message names the file to delete.
+    """
+    folder = (directory or home() / "circuits") / f"{circuit.name}-{circuit.digest().hex()[:32]}"
+    proving_path, verifying_path = folder / "proving.key", folder / "verifying.key"
+    if proving_path.exists() and verifying_path.exists():
+        try:
+            proving_key = ProvingKey.from_bytes(proving_path.read_bytes())
+            verifying_key = VerifyingKey.from_bytes(verifying_path.read_bytes())
+        except ValueError as error:
+            raise Malformed(
+                str(proving_path), f"the key files do not read back ({error}); delete {folder} to make new ones"
+            ) from error
+        return CircuitKeys(proving_key, verifying_key, "development setup, kept from an earlier run")
+    proving_key, verifying_key = setup(circuit.r1cs(), progress=progress)
+    write_atomically(proving_path, proving_key.to_bytes())
+    write_atomically(verifying_path, verifying_key.to_bytes())
+    return CircuitKeys(proving_key, verifying_key, "development setup, made now")
