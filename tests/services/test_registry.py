@@ -282,8 +282,8 @@ def test_contract_and_verifier_agree(world: World) -> None:
     """What the contract says of a proof is what this project's own verifier says of it."""
     verifier = KEY.verifying_key().prepare()
     for place in range(8):
-        for value in (PROOF[place] ^ 1, P - PROOF[place], P, 0, 2**256 - 1):
-            for public in (INPUTS, inputs(4, R - 1), inputs(0, R)):
+        for value in (PROOF[place] ^ 1, P - PROOF[place], P):
+            for public in (INPUTS, inputs(0, R)):
                 proof = words((place, value))
                 assert judged(lambda: world.admin.verify_filing(public, proof)) == judged(  # noqa: B023
                     lambda: verifier.verify(Proof.from_bytes(proof), public)  # noqa: B023
