@@ -2,18 +2,29 @@
 
 a x^2 + y^2 = 1 + d x^2 y^2 with a = 168700, d = 168696, order 8 l with l prime of 251 bits; a is a square and d is not,
 so that the addition law is complete (Bernstein, Birkner, Joye, Lange and Peters 2008, section 6). Points are affine
-pairs ``(x, y)``; the identity is ``(0, 1)``. About 125-bit security. Nothing here is constant-time.
+pairs ``(x, y)``; the identity is ``(0, 1)``. About 125-bit security.
+
+:func:`multiply` and :class:`FixedBases` do the same work for every scalar, by fixed windows whose tables are read
+whole, without a branch or an address that depends on it; the conversion of Python's integers before and after is not
+constant-time, nor is anything else here.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
+import numpy as np
+
+from zkcore import edwards
 from zkcore.bn254 import R
-from zkcore.errors import Malformed, NotOnCurve, OutOfRange
+from zkcore.errors import Malformed, NotOnCurve, OutOfRange, WrongLength
+from zkcore.field import decode, encode, fr, fr_load, fr_zero, inverse, invert_rows, store
+from zkcore.kernel import kernel
+from zkcore.limbs import to_limbs
 
 Point = tuple[int, int]
 
-A = 168700
-D = 168696
+A, D = edwards.A, edwards.D
 COFACTOR = 8
 ORDER = 2736030358979909402780800718157159386076813972158567259200215660948447373041
 """Order l of the prime subgroup (ERC-2494)."""
@@ -45,17 +56,99 @@ def negate(point: Point) -> Point:
     return (-point[0] % R, point[1])
 
 
+_WINDOWS = 256 // edwards.WINDOW
+_ENTRIES = 1 << edwards.WINDOW
+
+
+@kernel
+def _multiply(base: Any, scalar: Any, table: Any, out: Any) -> Any:
+    """``out`` becomes scalar times base, both affine; ``table`` is ``uint64[2^WINDOW, 3, 4]``."""
+    point = fr_load(base, 0), fr_load(base, 1), edwards.identity()[2]
+    total = edwards.identity()
+    for k in range(table.shape[0]):
+        edwards.store_projective(table, k, total)
+        total = edwards.add(total, point)
+    total = edwards.identity()
+    for place in range(_WINDOWS - 1, -1, -1):
+        for _ in range(edwards.WINDOW):
+            total = edwards.double(total)
+        total = edwards.add(total, edwards.pick_projective(table, edwards.window_of(scalar, place)))
+    factor = inverse(total[2])
+    store(out, 0, total[0] * factor)
+    store(out, 1, total[1] * factor)
+
+
+@kernel
+def _fill(bases: Any, table: Any) -> Any:
+    """Multiples 0 to 2^WINDOW - 1 of 2^(WINDOW k) times each base, affine: ``uint64[n WINDOWS 2^WINDOW, 2, 4]``."""
+    z, scratch = np.empty((table.shape[0], 4), np.uint64), np.empty((table.shape[0], 4), np.uint64)
+    i = 0
+    for base in range(bases.shape[0]):
+        point = fr_load(bases, 2 * base), fr_load(bases, 2 * base + 1), edwards.identity()[2]
+        for _ in range(_WINDOWS):
+            total = edwards.identity()
+            for _ in range(_ENTRIES):
+                store(table, 2 * i, total[0])
+                store(table, 2 * i + 1, total[1])
+                store(z, i, total[2])
+                total = edwards.add(total, point)
+                i += 1
+            point = total
+    invert_rows(fr_zero(), z, scratch)
+    for k in range(table.shape[0]):
+        x, y = edwards.load_affine(table, k)
+        store(table, 2 * k, x * fr_load(z, k))
+        store(table, 2 * k + 1, y * fr_load(z, k))
+
+
+@kernel
+def _combine(table: Any, scalars: Any, out: Any) -> Any:
+    total = edwards.identity()
+    for base in range(scalars.shape[0]):
+        for place in range(_WINDOWS):
+            digit = edwards.window_of(scalars[base], place)
+            entry = edwards.pick_affine(table, (base * _WINDOWS + place) * _ENTRIES, digit)
+            total = edwards.add_affine(total, entry)
+    factor = inverse(total[2])
+    store(out, 0, total[0] * factor)
+    store(out, 1, total[1] * factor)
+
+
+def _encode(points: Sequence[Point]) -> Any:
+    return encode(fr, [coordinate for point in points for coordinate in point]).reshape(-1, 2, 4)
+
+
 def multiply(point: Point, scalar: int) -> Point:
-    """``scalar`` times a point of the curve; a negative scalar multiplies the inverse."""
-    if scalar < 0:
-        return multiply(negate(point), -scalar)
-    total, power = (0, 1, 1), (*point, 1)
-    while scalar:
-        if scalar & 1:
-            total = _add(total, power)
-        power = _add(power, power)
-        scalar >>= 1
-    return _affine(*total)
+    """``scalar`` times a point of the curve, for any integer; the work is the same for every one."""
+    out = np.empty((2, 4), np.uint64)
+    table = np.empty((_ENTRIES, 3, 4), np.uint64)
+    _multiply(_encode([point]), to_limbs([scalar % (COFACTOR * ORDER)])[0], table, out)
+    x, y = decode(fr, out)
+    return x, y
+
+
+class FixedBases:
+    """Points with tables of their multiples (64 KiB each), for sums of multiples of them whose scalars are secret."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._count = len(points)
+        self._table = np.empty((len(points) * _WINDOWS * _ENTRIES, 2, 4), np.uint64)
+        _fill(_encode(points), self._table)
+
+    def combine(self, scalars: Sequence[int]) -> Point:
+        """Sum of ``scalars[i]`` times point i, for any integers; the work is the same for all.
+
+        Raises
+        ------
+        WrongLength
+            If there is not one scalar for each point.
+        """
+        if len(scalars) != self._count:
+            raise WrongLength("scalars", f"{len(scalars)} scalars for {self._count} points")
+        out = np.empty((2, 4), np.uint64)
+        _combine(self._table, to_limbs([scalar % (COFACTOR * ORDER) for scalar in scalars]), out)
+        x, y = decode(fr, out)
+        return x, y
 
 
 def in_subgroup(point: Point) -> bool:
@@ -104,7 +197,9 @@ def hash_to_curve(message: bytes) -> Point:
         yy = y * y % R
         x = _square_root((1 - yy) * pow(A - D * yy, -1, R) % R)
         if x is not None:
-            point = multiply((x if x % 2 == 0 else R - x, y), COFACTOR)
+            point = x if x % 2 == 0 else R - x, y
+            for _ in range(COFACTOR.bit_length() - 1):
+                point = add(point, point)
             if point != IDENTITY:
                 return point
         counter += 1

@@ -1,8 +1,7 @@
 """Sums of many multiples on Baby Jubjub: scalar_1 P_1 + ... + scalar_n P_n.
 
-Pippenger's bucket method (Bernstein, Doumen, Lange and Oosterwijk 2012, section 4) with the complete projective
-addition of Bernstein, Birkner, Joye, Lange and Peters 2008 (section 6), so that no pair of points needs a case of its
-own, points outside the prime subgroup included. Not constant-time: for verifiers.
+Pippenger's bucket method (Bernstein, Doumen, Lange and Oosterwijk 2012, section 4) with complete addition
+(:mod:`zkcore.edwards`), so that no pair of points needs a case of its own. Not constant-time: for verifiers.
 """
 
 from collections.abc import Sequence
@@ -10,39 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from zkcore.babyjubjub import IDENTITY, A, D, Point
+from zkcore.babyjubjub import IDENTITY, Point
+from zkcore.edwards import add, add_affine, double, identity, load_affine, load_projective, store_projective
 from zkcore.errors import WrongLength
-from zkcore.field import constant, decode, encode, fr, fr_load, fr_zero, inverse, one, store, zero
+from zkcore.field import decode, encode, fr, inverse, store
 from zkcore.kernel import inner, kernel
 from zkcore.limbs import to_limbs
 
-_a, _d = constant(A), constant(D)
 _WIDEST_WINDOW = 12
-
-
-@inner
-def _add(p: Any, q: Any) -> Any:
-    """Sum of two projective points (x, y, z)."""
-    a = p[2] * q[2]
-    b = a * a
-    c, d = p[0] * q[0], p[1] * q[1]
-    e = _d(a) * c * d
-    f, g = b - e, b + e
-    x = a * f * ((p[0] + p[1]) * (q[0] + q[1]) - c - d)
-    y = a * g * (d - _a(a) * c)
-    return x, y, f * g
-
-
-@inner
-def _load(rows: Any, i: Any) -> Any:
-    return fr_load(rows, 3 * i), fr_load(rows, 3 * i + 1), fr_load(rows, 3 * i + 2)
-
-
-@inner
-def _store(rows: Any, i: Any, point: Any) -> Any:
-    store(rows, 3 * i, point[0])
-    store(rows, 3 * i + 1, point[1])
-    store(rows, 3 * i + 2, point[2])
 
 
 @inner
@@ -58,25 +32,24 @@ def _digit(scalar: Any, position: Any, window: Any) -> Any:
 @kernel
 def _multi_multiply(points: Any, scalars: Any, bits: Any, window: Any, buckets: Any, result: Any) -> Any:
     """``points`` Montgomery uint64[n, 2, 4]; ``buckets`` uint64[2^window, 3, 4]; ``result`` uint64[2, 4], affine."""
-    nothing = zero(fr_zero()), one(fr_zero()), one(fr_zero())
-    total = nothing
+    total = identity()
     for position in range((bits - 1) // window * window, -1, -window):
         for _ in range(window):
-            total = _add(total, total)
+            total = double(total)
         for digit in range(len(buckets)):
-            _store(buckets, digit, nothing)
+            store_projective(buckets, digit, identity())
         highest = 0
         for i in range(len(points)):
             digit = _digit(scalars[i], position, window)
             if digit:
                 highest = max(highest, digit)
-                point = fr_load(points, 2 * i), fr_load(points, 2 * i + 1), one(fr_zero())
-                _store(buckets, digit, _add(_load(buckets, digit), point))
-        running = subtotal = nothing
+                added = add_affine(load_projective(buckets, digit), load_affine(points, i))
+                store_projective(buckets, digit, added)
+        running = subtotal = identity()
         for digit in range(highest, 0, -1):  # sum of digit * bucket as a sum of suffix sums
-            running = _add(running, _load(buckets, digit))
-            subtotal = _add(subtotal, running)
-        total = _add(total, subtotal)
+            running = add(running, load_projective(buckets, digit))
+            subtotal = add(subtotal, running)
+        total = add(total, subtotal)
     reciprocal = inverse(total[2])
     store(result, 0, total[0] * reciprocal)
     store(result, 1, total[1] * reciprocal)

@@ -8,8 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zkcore import poseidon
+from zkcore.bn254 import R
 from zkcore.errors import OutOfRange
+from zkcore.limbs import LIMBS, below, from_limbs, to_limbs
 
 DEPTH = 32
 
@@ -35,6 +40,29 @@ class MerklePath:
         return node
 
 
+class _Level:
+    """The nodes of one height: an array of canonical elements that grows at its end."""
+
+    def __init__(self) -> None:
+        self._rows = np.empty((1, LIMBS), np.uint64)
+        self.size = 0
+
+    def write(self, first: int, rows: NDArray[np.uint64]) -> None:
+        """Let the nodes from ``first`` on be ``rows``."""
+        self.size = first + len(rows)
+        if self.size > len(self._rows):
+            grown = np.empty((max(self.size, 2 * len(self._rows)), LIMBS), np.uint64)
+            grown[:first] = self._rows[:first]
+            self._rows = grown
+        self._rows[first : self.size] = rows
+
+    def rows(self, first: int) -> NDArray[np.uint64]:
+        return self._rows[first : self.size]
+
+    def __getitem__(self, index: int) -> int:
+        return from_limbs(self._rows[index])[0]
+
+
 class MerkleTree:
     """A growing tree.
 
@@ -46,12 +74,12 @@ class MerkleTree:
 
     def __init__(self, depth: int = DEPTH) -> None:
         self.depth = depth
-        self._levels: list[list[int]] = [[] for _ in range(depth + 1)]
+        self._levels = [_Level() for _ in range(depth + 1)]
 
     @property
     def size(self) -> int:
         """Number of leaves."""
-        return len(self._levels[0])
+        return self._levels[0].size
 
     @property
     def root(self) -> int:
@@ -69,20 +97,23 @@ class MerkleTree:
         Raises
         ------
         OutOfRange
-            If the tree would hold more than ``2^depth`` leaves.
+            If the tree would hold more than ``2^depth`` leaves, or a leaf is not an element of the scalar field.
         """
-        added = list(leaves)
+        added = to_limbs(leaves, part="leaves")
+        if not len(added):
+            return
+        if not below(added, R):
+            raise OutOfRange("leaves", "a leaf is not an element of the scalar field")
         if self.size + len(added) > 1 << self.depth:
             raise OutOfRange("leaves", f"a tree of depth {self.depth} holds {1 << self.depth} leaves")
         first = self.size
-        self._levels[0].extend(added)
+        self._levels[0].write(first, added)
         for height in range(self.depth):
-            below, here = self._levels[height], self._levels[height + 1]
             first >>= 1
-            del here[first:]
-            for index in range(2 * first, len(below), 2):
-                right = below[index + 1] if index + 1 < len(below) else empty_root(height)
-                here.append(poseidon.hash([below[index], right]))
+            children = self._levels[height].rows(2 * first)
+            if len(children) % 2:
+                children = np.concatenate([children, to_limbs([empty_root(height)])])
+            self._levels[height + 1].write(first, poseidon.hash_rows(children.reshape(-1, 2, LIMBS)))
 
     def path(self, index: int) -> MerklePath:
         """Path of the leaf at ``index`` to the present root.
@@ -97,5 +128,5 @@ class MerkleTree:
         siblings = []
         for height in range(self.depth):
             level, sibling = self._levels[height], index >> height ^ 1
-            siblings.append(level[sibling] if sibling < len(level) else empty_root(height))
+            siblings.append(level[sibling] if sibling < level.size else empty_root(height))
         return MerklePath(index, tuple(siblings))

@@ -3,15 +3,26 @@
 Grassi, Khovratovich, Rechberger, Roy and Schofnegger 2019 (ePrint 2019/458), with x^5, 8 full rounds, the numbers of
 partial rounds for 128-bit security that circomlib uses, capacity 1 with initial value 0, and the first word of the
 state as output. Round constants and matrix are derived by the paper's Grain generator (its appendix E), not pasted.
-Nothing here is constant-time.
+
+The hash is computed with the paper's sparse form of the partial rounds (its appendix B). Between the conversions of
+Python's integers no branch or address depends on what is hashed.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from zkcore.bn254 import R
 from zkcore.errors import OutOfRange, WrongLength
+from zkcore.field import encode, fr, fr_load, fr_zero, from_montgomery, square, store, to_montgomery
+from zkcore.kernel import inner, kernel
+from zkcore.limbs import below, from_limbs, to_limbs
+
+Rows = NDArray[np.uint64]
 
 FULL_ROUNDS = 8
 PARTIAL_ROUNDS = (56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68)
@@ -55,18 +66,21 @@ def _grain(width: int, partial_rounds: int) -> Iterator[int]:
     )
     state = int(seed[::-1], 2)  # bit i of the integer is bit i of the register
 
-    def step() -> int:
+    def steps() -> int:
+        """The next 18 bits of the register, as many as depend on none of each other; the first is the lowest."""
         nonlocal state
-        bit = (state >> 62 ^ state >> 51 ^ state >> 38 ^ state >> 23 ^ state >> 13 ^ state) & 1
-        state = state >> 1 | bit << 79
-        return bit
+        bits = (state >> 62 ^ state >> 51 ^ state >> 38 ^ state >> 23 ^ state >> 13 ^ state) & (1 << 18) - 1
+        state = state >> 18 | bits << 62
+        return bits
 
-    for _ in range(160):
-        step()
+    skipped = 160
     while True:
-        keep, bit = step(), step()
-        if keep:
-            yield bit
+        bits = steps()
+        for pair in range(0, 18, 2):
+            if skipped:
+                skipped -= 2
+            elif bits >> pair & 1:
+                yield bits >> pair + 1 & 1
 
 
 @cache
@@ -104,6 +118,121 @@ def parameters(width: int) -> Parameters:
     return Parameters(width, FULL_ROUNDS, partial_rounds, constants, matrix)
 
 
+def _product(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
+    columns = list(zip(*right, strict=True))
+    return [[sum(a * b for a, b in zip(row, column, strict=True)) % R for column in columns] for row in left]
+
+
+def _inverse(matrix: list[list[int]]) -> list[list[int]]:
+    """Inverse by elimination (Gauss, Jordan) of a matrix without leading minors that are zero, as a Cauchy matrix."""
+    size = len(matrix)
+    rows = [[*row, *(int(i == j) for j in range(size))] for i, row in enumerate(matrix)]
+    for i in range(size):
+        factor = pow(rows[i][i], -1, R)
+        rows[i] = [value * factor % R for value in rows[i]]
+        for k in range(size):
+            if k != i:
+                rows[k] = [(a - rows[k][i] * b) % R for a, b in zip(rows[k], rows[i], strict=True)]
+    return [row[size:] for row in rows]
+
+
+@cache
+def _tables(width: int) -> tuple[Rows, Rows, Rows, Rows]:
+    """Constants of the kernel in Montgomery form (ePrint 2019/458, appendix B).
+
+    Full rounds' constants ``[8, width, 4]``; dense matrices ``[2, width, width, 4]``, the second for the round before
+    the partial ones; partial rounds' constants ``[partial, 4]``; sparse matrices ``[partial, 2 width - 1, 4]``, each a
+    first row, then the first column below it.
+
+    A partial round adds (k, d), raises word 0 to the fifth power, and applies the matrix M = [[m, v], [w, N]]. The
+    part d passes the power unchanged and joins the next round's constants as M (0, d). M is the product of the sparse
+    [[m, v / N], [w, 1]] and diag(1, N); the latter exchanges with the power and joins the round before.
+    """
+    instance = parameters(width)
+    half, partial = instance.full_rounds // 2, instance.partial_rounds
+    matrix = [list(row) for row in instance.matrix]
+    constants = [list(row) for row in instance.round_constants]
+    scalars = []
+    for index in range(half, half + partial):
+        first, *rest = constants[index]
+        scalars.append(first)
+        moved = _product(matrix, [[value] for value in (0, *rest)])
+        constants[index + 1] = [(a + b) % R for a, (b,) in zip(constants[index + 1], moved, strict=True)]
+    corner, block = matrix[0][0], [row[1:] for row in matrix[1:]]
+    inverse = _inverse(block)
+    row, column = [matrix[0][1:]], [[line[0]] for line in matrix[1:]]
+    power = [[int(i == j) for j in range(width - 1)] for i in range(width - 1)]
+    sparse = []
+    for _ in range(partial):  # from the last round to the first
+        row = _product(row, inverse)
+        sparse.append([corner, *row[0], *(value for (value,) in column)])
+        column, power = _product(block, column), _product(block, power)
+    before = [matrix[0], *_product(power, matrix[1:])]
+    full = constants[:half] + constants[half + partial :]
+    flat = [number for rows in (full, matrix, before) for line in rows for number in line]
+    flat += scalars + [number for line in reversed(sparse) for number in line]
+    encoded = encode(fr, flat)
+    ends = np.cumsum([8 * width, 2 * width * width, partial])
+    rounds, dense, added, tail = np.split(encoded, ends)
+    return (
+        np.ascontiguousarray(rounds),
+        np.ascontiguousarray(dense),
+        np.ascontiguousarray(added),
+        np.ascontiguousarray(tail),
+    )
+
+
+@inner
+def _fifth_power(x: Any) -> Any:
+    return square(square(x)) * x
+
+
+@inner
+def _full_round(state: Any, constants: Any, constant: Any, matrix: Any, entry: Any, scratch: Any) -> Any:
+    width = state.shape[0]
+    for i in range(width):
+        store(scratch, i, _fifth_power(fr_load(state, i) + fr_load(constants, constant + i)))
+    for i in range(width):
+        total = fr_load(matrix, entry + i * width) * fr_load(scratch, 0)
+        for j in range(1, width):
+            total = total + fr_load(matrix, entry + i * width + j) * fr_load(scratch, j)
+        store(state, i, total)
+
+
+@inner
+def _partial_round(state: Any, constants: Any, round: Any, sparse: Any) -> Any:
+    width = state.shape[0]
+    first = _fifth_power(fr_load(state, 0) + fr_load(constants, round))
+    entry = round * (2 * width - 1)
+    total = fr_load(sparse, entry) * first
+    for j in range(1, width):
+        word = fr_load(state, j)
+        total = total + fr_load(sparse, entry + j) * word
+        store(state, j, word + fr_load(sparse, entry + width - 1 + j) * first)
+    store(state, 0, total)
+
+
+@kernel
+def _hash_rows(rows: Any, full: Any, dense: Any, partial: Any, sparse: Any, out: Any) -> Any:
+    width = rows.shape[1] + 1
+    state, scratch = np.empty((width, 4), np.uint64), np.empty((width, 4), np.uint64)
+    half = full.shape[0] // (2 * width)
+    for n in range(rows.shape[0]):
+        store(state, 0, fr_zero())
+        for i in range(1, width):
+            store(state, i, to_montgomery(fr_load(rows, n * (width - 1) + i - 1)))
+        for round in range(half):
+            entry = width * width if round == half - 1 else 0
+            _full_round(state, full, round * width, dense, entry, scratch)
+        for round in range(partial.shape[0]):
+            _partial_round(state, partial, round, sparse)
+        for round in range(half, 2 * half):
+            _full_round(state, full, round * width, dense, 0, scratch)
+        store(out, n, from_montgomery(fr_load(state, 0)))
+    state[:] = 0
+    scratch[:] = 0
+
+
 def hash(inputs: Sequence[int]) -> int:
     """Poseidon of 1 to 16 field elements.
 
@@ -119,17 +248,27 @@ def hash(inputs: Sequence[int]) -> int:
     for index, value in enumerate(inputs):
         if not 0 <= value < R:
             raise OutOfRange(f"inputs[{index}]", "not an element of the scalar field")
-    instance = parameters(len(inputs) + 1)
-    state = [0, *inputs]
-    half = instance.full_rounds // 2
-    for index, constants in enumerate(instance.round_constants):
-        state = [(word + constant) % R for word, constant in zip(state, constants, strict=True)]
-        if half <= index < half + instance.partial_rounds:
-            state[0] = pow(state[0], 5, R)
-        else:
-            state = [pow(word, 5, R) for word in state]
-        state = [sum(a * b for a, b in zip(row, state, strict=True)) % R for row in instance.matrix]
-    return state[0]
+    out = np.empty((1, 4), np.uint64)
+    _hash_rows(to_limbs(inputs)[np.newaxis], *_tables(len(inputs) + 1), out)
+    return from_limbs(out)[0]
+
+
+def hash_rows(rows: Rows) -> Rows:
+    """Poseidon of each row, ``uint64[n, k, 4]`` to ``uint64[n, 4]``, canonical, k from 1 to 16.
+
+    Raises
+    ------
+    WrongLength, OutOfRange
+        As for :func:`hash`.
+    """
+    count, width = rows.shape[:2]
+    if not 1 <= width <= LARGEST_INPUT:
+        raise WrongLength("rows", f"Poseidon takes 1 to {LARGEST_INPUT} inputs, not {width}")
+    if not below(rows.reshape(-1, 4), R):
+        raise OutOfRange("rows", "not an element of the scalar field")
+    out = np.empty((count, 4), np.uint64)
+    _hash_rows(np.array(rows, order="C"), *_tables(width + 1), out)
+    return out
 
 
 def chain(values: Sequence[int]) -> int:
