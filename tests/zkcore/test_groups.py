@@ -114,10 +114,11 @@ def test_coordinates_plus_the_modulus_are_refused() -> None:
             g2.check(point, part="b")
 
 
-def test_criterion_of_the_subgroup_is_sufficient() -> None:
+@pytest.mark.parametrize("criterion", [(U + 1, U, U, -2 * U), (6 * U + 2, 1, -1, 1)], ids=["check", "miller"])
+def test_criterion_of_the_subgroup_is_sufficient(criterion: tuple[int, ...]) -> None:
     """psi^2 = t psi - p on the twist; the criterion's norm there shares only r with the order r (2p - r)."""
     trace = P + 1 - R
-    coefficients = [U + 1, U, U, -2 * U]  # of 1, psi, psi^2, psi^3
+    coefficients = list(criterion)
     while len(coefficients) > 2:
         top = coefficients.pop()
         coefficients[-1] += trace * top
@@ -125,7 +126,7 @@ def test_criterion_of_the_subgroup_is_sufficient() -> None:
     a, b = coefficients
     norm = a * a + a * b * trace + b * b * P
     assert gcd(norm, R * COFACTOR) == R
-    assert (U + 1 + U * P + U * P**2 - 2 * U * P**3) % R == 0
+    assert sum(coefficient * P**power for power, coefficient in enumerate(criterion)) % R == 0
 
 
 def test_points_outside_the_subgroup_are_refused() -> None:
