@@ -1,0 +1,76 @@
+"""Merkle trees against hashing all leaves of a small tree level by level."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zkcore import poseidon
+from zkcore.bn254 import R
+from zkcore.errors import OutOfRange
+from zkcore.merkle import MerklePath, MerkleTree, empty_root
+
+DEPTH = 4
+leaves = st.lists(st.integers(0, R - 1), max_size=16)
+
+
+def whole_root(values: list[int]) -> int:
+    level = values + [0] * ((1 << DEPTH) - len(values))
+    while len(level) > 1:
+        level = [poseidon.hash(level[i : i + 2]) for i in range(0, len(level), 2)]
+    return level[0]
+
+
+@given(leaves, st.lists(st.integers(0, 16), max_size=4))
+@settings(deadline=None, max_examples=30)
+def test_growing_in_parts(values: list[int], cuts: list[int]) -> None:
+    tree, at = MerkleTree(DEPTH), 0
+    for cut in [*sorted(min(cut, len(values)) for cut in cuts), len(values)]:
+        tree.extend(values[at:cut])
+        at = cut
+        assert tree.root == whole_root(values[:cut])
+        assert tree.size == cut
+    for index, leaf in enumerate(values):
+        path = tree.path(index)
+        assert len(path.siblings) == DEPTH
+        assert path.root(leaf) == tree.root
+
+
+def test_append() -> None:
+    tree = MerkleTree(DEPTH)
+    assert [tree.append(value) for value in (7, 8, 9)] == [0, 1, 2]
+    assert tree.root == whole_root([7, 8, 9])
+
+
+def test_depth_32() -> None:
+    tree = MerkleTree()
+    assert tree.root == empty_root(32)
+    tree.extend(range(1, 1001))
+    for index in (0, 1, 500, 999):
+        assert tree.path(index).root(index + 1) == tree.root
+
+
+def test_every_part_of_a_path_matters() -> None:
+    tree = MerkleTree(DEPTH)
+    tree.extend([11, 12, 13, 14, 15])
+    path = tree.path(2)
+    assert path.root(12) != tree.root
+    for index in {*range(16)} - {2}:
+        assert MerklePath(index, path.siblings).root(13) != tree.root
+    for height in range(DEPTH):
+        changed = list(path.siblings)
+        changed[height] = (changed[height] + 1) % R
+        assert MerklePath(2, tuple(changed)).root(13) != tree.root
+
+
+def test_refusals() -> None:
+    tree = MerkleTree(2)
+    tree.extend([1, 2, 3])
+    root = tree.root
+    for extra in ([4, 5], [R], [-1], [2**256]):
+        with pytest.raises(OutOfRange):
+            tree.extend(extra)
+        assert (tree.root, tree.size) == (root, 3)
+    tree.append(4)
+    for index in (-1, 4):
+        with pytest.raises(OutOfRange):
+            tree.path(index)

@@ -1,0 +1,138 @@
+"""Multi-scalar and fixed-base multiplication against py-ecc and single multiplications."""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import from_oracle, to_oracle
+from py_ecc import bn128
+
+from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, R
+from zkcore.errors import NotOnCurve, OutOfRange, WrongLength
+from zkcore.groups import g1, g2
+from zkcore.limbs import to_limbs
+from zkcore.msm import MultiScalarSum, multi_multiply_g1, multi_multiply_g2, signed_digits
+from zkcore.multiples import FixedBase
+from zkcore.tasks import run
+
+GROUPS = {"g1": (g1, G1_GENERATOR, multi_multiply_g1), "g2": (g2, G2_GENERATOR, multi_multiply_g2)}
+EDGES = [0, 1, 2, 3, R - 1, R - 2, R // 2, 1 << 128, (1 << 253) - 1, (1 << 64) - 1]
+scalars = st.one_of(st.sampled_from(EDGES), st.integers(0, R - 1))
+terms = st.lists(st.tuples(st.sampled_from([0, 1, 2, 3, R - 1, R - 3, 77]), scalars), max_size=12)
+
+
+@pytest.fixture(params=["g1", "g2"])
+def case(request):
+    return GROUPS[request.param]
+
+
+@given(terms)
+@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("name", ["g1", "g2"])
+def test_few_terms_with_neutral_equal_and_opposite_points(name: str, terms) -> None:
+    group, generator, multi_multiply = GROUPS[name]
+    points = [group.multiply(generator, k) for k, _ in terms]
+    expected = group.multiply(generator, sum(k * scalar for k, scalar in terms))
+    assert multi_multiply(points, [scalar for _, scalar in terms]) == expected
+
+
+def test_py_ecc(case) -> None:
+    group, generator, multi_multiply = case
+    points = [group.multiply(generator, secrets.randbelow(R)) for _ in range(5)]
+    factors = [secrets.randbelow(R) for _ in points]
+    total = None
+    for point, factor in zip(points, factors, strict=True):
+        total = bn128.add(total, bn128.multiply(to_oracle(point), factor))
+    assert multi_multiply(points, factors) == from_oracle(total)
+
+
+def test_many_terms(case) -> None:
+    """Widths from the narrowest window to wide ones, with scalars as a witness has them: many 0, 1, and short."""
+    group, generator, multi_multiply = case
+    for count in (1, 2, 33, 700):
+        logs = [secrets.randbelow(R) for _ in range(count)]
+        factors = [secrets.choice([0, 1, 1, R - 1, secrets.randbits(32), secrets.randbelow(R)]) for _ in logs]
+        points = group.multiply_each([generator] * count, logs)
+        expected = group.multiply(generator, sum(a * b for a, b in zip(logs, factors, strict=True)))
+        assert multi_multiply(points, factors) == expected
+
+
+def test_one_point_many_times(case) -> None:
+    group, generator, multi_multiply = case
+    count = 1500
+    assert multi_multiply([generator] * count, [1] * count) == group.multiply(generator, count)
+    opposite = [generator, group.negate(generator)] * count
+    assert multi_multiply(opposite, [R - 2] * len(opposite)) is None
+
+
+def test_nothing(case) -> None:
+    multi_multiply = case[2]
+    assert multi_multiply([], []) is None
+    assert multi_multiply([None, None], [5, 6]) is None
+    assert multi_multiply([case[1]] * 3, [0, 0, 0]) is None
+
+
+def test_threads_give_the_same(case) -> None:
+    group, generator, multi_multiply = case
+    points = group.multiply_each([generator] * 60, list(range(1, 61)))
+    factors = [secrets.randbelow(R) for _ in points]
+    with ThreadPoolExecutor(3) as executor:
+        assert multi_multiply(points, factors, executor) == multi_multiply(points, factors)
+
+
+@given(st.lists(st.one_of(scalars, st.integers(0, (1 << 254) - 1)), min_size=1, max_size=4), st.integers(2, 15))
+@settings(deadline=None, max_examples=60)
+def test_signed_digits(numbers: list[int], width: int) -> None:
+    digits = np.empty((254 // width + 1, len(numbers)), np.int16)
+    signed_digits(to_limbs(numbers), width, digits)
+    assert abs(digits.astype(int)).max() <= 1 << (width - 1)
+    for number, column in zip(numbers, digits.T, strict=True):
+        assert sum(int(digit) << (width * place) for place, digit in enumerate(column)) == number
+
+
+def test_refusals(case) -> None:
+    group, generator, multi_multiply = case
+    with pytest.raises(WrongLength):
+        multi_multiply([generator], [1, 2])
+    with pytest.raises(OutOfRange):
+        multi_multiply([generator], [-1])
+    with pytest.raises(ValueError, match="254 bits"):
+        multi_multiply([generator], [1 << 254])
+    x, y = generator
+    with pytest.raises(NotOnCurve):
+        multi_multiply([(y, x)], [1])
+
+
+def test_order_of_tasks_does_not_matter() -> None:
+    points = g1.encode(g1.multiply_each([G1_GENERATOR] * 20, list(range(1, 21))))
+    factors = to_limbs([secrets.randbelow(R) for _ in range(20)])
+    results = []
+    for step in (1, -1):
+        total = MultiScalarSum(g1, points, factors)
+        run(total.tasks()[::step])
+        results.append(total.result())
+    assert (results[0] == results[1]).all()
+
+
+def test_progress_rises_to_one() -> None:
+    total = MultiScalarSum(g1, g1.encode([G1_GENERATOR]), to_limbs([R - 1]))
+    told: list[float] = []
+    run(total.tasks(), None, told.append)
+    assert told[-1] == 1.0
+    assert all(a < b for a, b in pairwise(told))
+
+
+def test_multiples_of_one_point(case) -> None:
+    group, generator, _ = case
+    numbers = [*EDGES, *(secrets.randbelow(R) for _ in range(600))]
+    base = group.multiply(generator, 5)
+    out = np.empty((len(numbers), 2, 4) if group is g1 else (len(numbers), 2, 2, 4), np.uint64)
+    FixedBase(group, base).multiply(to_limbs(numbers), out)
+    assert group.decode(out) == group.multiply_each([base] * len(numbers), numbers)
+    in_tasks = np.empty_like(out)
+    run(FixedBase(group, base).tasks(to_limbs(numbers), in_tasks, 100))
+    assert (in_tasks == out).all()
