@@ -95,7 +95,7 @@ def test_signed_digits(numbers: list[int], width: int) -> None:
 
 
 def test_refusals(case) -> None:
-    group, generator, multi_multiply = case
+    _, generator, multi_multiply = case
     with pytest.raises(WrongLength):
         multi_multiply([generator], [1, 2])
     with pytest.raises(OutOfRange):

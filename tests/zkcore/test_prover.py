@@ -1,0 +1,251 @@
+"""Setup and prover: proofs that independent verifiers accept, wrong witnesses and damaged keys that are refused."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import groth16py
+import numpy as np
+import pytest
+from systems import chain, matrix
+
+from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
+from zkcore.errors import Malformed, NotOnCurve, OutOfRange, Refused, Unsatisfied, WrongLength
+from zkcore.field import encode, fp
+from zkcore.formats.snarkjs import public_to_json
+from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, setup
+from zkcore.groups import g1, g2
+from zkcore.limbs import from_limbs, to_limbs
+from zkcore.r1cs import R1CS
+
+
+def oracle_accepts(key: VerifyingKey, proof: Proof, public: list[int]) -> bool:
+    """What arkworks says."""
+    oracle = groth16py.VerifyingKey.from_snarkjs(json.dumps(key.to_snarkjs()))
+    return groth16py.Verifier(oracle).verify(proof.to_bytes(), public)
+
+
+@pytest.fixture(scope="module")
+def proved():
+    """Keys of a circuit with two public inputs, a witness, its proof and public inputs."""
+    system, witness = chain(20, 2)
+    proving_key, verifying_key = setup(system)
+    return system, proving_key, verifying_key, witness, *prove(proving_key, witness)
+
+
+@pytest.mark.parametrize(("length", "n_public"), [(1, 1), (2, 1), (3, 2), (6, 1), (7, 1), (40, 30), (600, 3)])
+def test_sizes(length: int, n_public: int) -> None:
+    """Systems that fill their domain, leave one row of it, and need the next."""
+    system, witness = chain(length, n_public)
+    proving_key, verifying_key = setup(system)
+    proof, public = prove(proving_key, witness)
+    assert public == from_limbs(witness[1 : n_public + 1])
+    assert verifying_key.prepare().verify(proof, public)
+    assert oracle_accepts(verifying_key, proof, public)
+
+
+def test_arkworks_agrees_on_changed_inputs(proved) -> None:
+    *_, key, _, proof, public = proved
+    assert oracle_accepts(key, proof, public)
+    for index in range(len(public)):
+        changed = [*public[:index], (public[index] + 1) % R, *public[index + 1 :]]
+        assert not key.prepare().verify(proof, changed)
+        assert not oracle_accepts(key, proof, changed)
+
+
+def test_a_circuit_without_public_inputs() -> None:
+    """x^3 = 27 for a private x: only what the constant wire says is public."""
+    system = R1CS(0, 3, matrix([{1: 1}, {2: 1}]), matrix([{1: 1}, {1: 1}]), matrix([{2: 1}, {0: 27}]))
+    proving_key, verifying_key = setup(system)
+    proof, public = prove(proving_key, to_limbs([1, 3, 9]))
+    assert public == []
+    assert verifying_key.prepare().verify(proof, [])
+    with pytest.raises(Unsatisfied):
+        prove(proving_key, to_limbs([1, 2, 4]))
+
+
+def test_unused_wires_and_public_inputs() -> None:
+    """A public input that no constraint names is bound nevertheless."""
+    system = R1CS(2, 5, matrix([{1: 1}]), matrix([{3: 1}]), matrix([{0: 6}]))
+    proving_key, verifying_key = setup(system)
+    proof, public = prove(proving_key, to_limbs([1, 2, 77, 3, 123]))
+    assert verifying_key.prepare().verify(proof, public)
+    assert not verifying_key.prepare().verify(proof, [2, 78])
+
+
+def test_every_wrong_wire_is_refused(proved) -> None:
+    system, proving_key, _, witness, *_ = proved
+    for wire in range(1, system.n_wires):
+        changed = witness.copy()
+        changed[wire] = to_limbs([(from_limbs(changed[wire])[0] + 1) % R])[0]
+        with pytest.raises(Unsatisfied) as refused:
+            prove(proving_key, changed)
+        assert refused.value.part == "witness"
+
+
+def test_malformed_witnesses_are_refused(proved) -> None:
+    _, proving_key, _, witness, *_ = proved
+    for changed in (witness[1:], witness[:-1], witness.astype(np.int64), witness[:, :3]):
+        with pytest.raises(WrongLength):
+            prove(proving_key, changed)
+    for wire, value in ((0, 0), (0, 2), (4, R), (5, 2**256 - 1)):
+        changed = witness.copy()
+        changed[wire] = to_limbs([value])[0]
+        with pytest.raises(OutOfRange):
+            prove(proving_key, changed)
+
+
+def test_every_element_of_a_proof_is_bound(proved) -> None:
+    *_, key, _, proof, public = proved
+    prepared = key.prepare()
+    for changed in [
+        replace(proof, a=G1_GENERATOR),
+        replace(proof, b=G2_GENERATOR),
+        replace(proof, c=G1_GENERATOR),
+        replace(proof, a=g1.negate(proof.a)),
+        replace(proof, b=g2.negate(proof.b)),
+        replace(proof, c=g1.negate(proof.c)),
+        replace(proof, a=proof.c, c=proof.a),
+    ]:
+        assert not prepared.verify(changed, public)
+    data = proof.to_bytes()
+    for at in range(0, len(data), 32):
+        number = (int.from_bytes(data[at : at + 32], "big") + 1) % P
+        with pytest.raises(Refused):
+            prepared.verify(Proof.from_bytes(data[:at] + number.to_bytes(32, "big") + data[at + 32 :]), public)
+
+
+def test_proofs_are_blinded(proved) -> None:
+    """Two proofs of one witness share nothing, and both hold."""
+    _, proving_key, verifying_key, witness, proof, public = proved
+    other, _ = prove(proving_key, witness)
+    assert {other.a, other.b, other.c}.isdisjoint({proof.a, proof.b, proof.c})
+    assert verifying_key.prepare().verify(other, public)
+
+
+def test_setups_differ(proved) -> None:
+    system, _, verifying_key, _, proof, public = proved
+    other = setup(system)[1]
+    assert not {verifying_key.alpha, verifying_key.beta, verifying_key.delta} & {other.alpha, other.beta, other.delta}
+    assert not other.prepare().verify(proof, public)
+
+
+def test_threads_and_progress(proved) -> None:
+    system, proving_key, _, witness, *_ = proved
+    told: list[float] = []
+    prove(proving_key, witness, progress=told.append, threads=2)
+    setup_told: list[float] = []
+    proving_key, _ = setup(system, progress=setup_told.append, threads=2)
+    prove(proving_key, witness)
+    for fractions in (told, setup_told):
+        assert fractions == sorted(fractions)
+        assert 0 < fractions[0] < fractions[-1] == 1.0
+    with pytest.raises(ValueError, match="thread"):
+        prove(proving_key, witness, threads=0)
+
+
+def test_a_witness_is_left_as_it_was(proved) -> None:
+    _, proving_key, _, witness, *_ = proved
+    copy = witness.copy()
+    prove(proving_key, witness)
+    assert (copy == witness).all()
+
+
+def test_key_and_system_too_large() -> None:
+    sparse = matrix([])
+    rows = np.broadcast_to(np.int64(0), (1 << 27) + 1)
+    large = replace(sparse, row_start=rows)
+    with pytest.raises(WrongLength):
+        setup(R1CS(0, 1, large, large, large))
+
+
+def test_key_bytes(proved) -> None:
+    _, proving_key, verifying_key, witness, _, public = proved
+    data = proving_key.to_bytes()
+    copy = ProvingKey.from_bytes(data)
+    assert copy.to_bytes() == data
+    assert copy.r1cs_digest == proved[0].digest()
+    proof, _ = prove(copy, witness)
+    assert verifying_key.prepare().verify(proof, public)
+
+
+def sealed(content: bytes) -> bytes:
+    return content + sha256(content).digest()
+
+
+def test_damaged_keys_are_refused(proved) -> None:
+    data = proved[1].to_bytes()
+    for at in (0, 5, 16, 20, 60, 90, 200, 1000, len(data) // 2, len(data) - 40, len(data) - 1):
+        with pytest.raises(Refused):
+            ProvingKey.from_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    for changed in (b"", data[:15], data[:-1], data + b"\0", data[:100], data[1:]):
+        with pytest.raises(Malformed):
+            ProvingKey.from_bytes(changed)
+
+
+def test_keys_with_a_right_checksum_but_wrong_content_are_refused(proved) -> None:
+    _, proving_key, *_ = proved
+    content = proving_key.to_bytes()[:-32]
+    for header_word in range(8):  # every size in the header
+        at = 52 + 8 * header_word
+        for change in (1, 1 << 40):
+            number = int.from_bytes(content[at : at + 8], "little") + change
+            with pytest.raises(Refused):
+                ProvingKey.from_bytes(sealed(content[:at] + number.to_bytes(8, "little") + content[at + 8 :]))
+    with pytest.raises(WrongLength):
+        ProvingKey.from_bytes(sealed(content + bytes(8)))
+    off_curve = encode(fp, [1, 1]).reshape(2, 4)
+    out_of_range = proving_key.points_a.copy()
+    out_of_range[3, 0] = to_limbs([P])[0]
+    for name in ("constants", "points_a", "points_b", "points_c", "points_h"):
+        points = getattr(proving_key, name).copy()
+        points[-1] = off_curve
+        with pytest.raises(NotOnCurve) as refused:
+            ProvingKey.from_bytes(replace(proving_key, **{name: points}).to_bytes())
+        assert refused.value.part == f"proving_key.{name}[{len(points) - 1}]"
+    points = proving_key.points_b2.copy()
+    points[4] = np.stack([off_curve, off_curve])
+    with pytest.raises(NotOnCurve):
+        ProvingKey.from_bytes(replace(proving_key, points_b2=points).to_bytes())
+    a = proving_key.a
+    for changed, check in [
+        (replace(proving_key, points_a=out_of_range), OutOfRange),
+        (replace(proving_key, a=replace(a, column=a.column + 100)), OutOfRange),
+        (replace(proving_key, a=replace(a, column=a.column - 100)), OutOfRange),
+        (replace(proving_key, a=replace(a, row_start=a.row_start[::-1])), Malformed),
+        (replace(proving_key, a=replace(a, coefficient=a.coefficient | np.uint64(1 << 63))), OutOfRange),
+    ]:
+        with pytest.raises(check):
+            ProvingKey.from_bytes(changed.to_bytes())
+
+
+def test_a_false_key_lets_no_proof_out(proved) -> None:
+    """A point exchanged in the key makes proofs that do not verify; none is returned."""
+    _, proving_key, _, witness, *_ = proved
+    for name in ("points_a", "points_b", "points_b2", "points_c", "points_h"):
+        points = getattr(proving_key, name)
+        used = [i for i in range(len(points)) if points[i].any()]
+        changed = points.copy()
+        changed[used[0]] = points[used[-1]]
+        with pytest.raises(Unsatisfied):
+            prove(replace(proving_key, **{name: changed}), witness)
+
+
+def node_module(name: str) -> bool:
+    node = shutil.which("node")
+    found = node and subprocess.run([node, "-e", f"require.resolve('{name}')"], capture_output=True, check=False)
+    return bool(found and found.returncode == 0)
+
+
+@pytest.mark.skipif(not node_module("snarkjs"), reason="needs node and the npm module snarkjs (NODE_PATH)")
+def test_snarkjs(proved) -> None:
+    *_, key, _, proof, public = proved
+    swapped = [public[1], public[0]]
+    cases = [(key, public, proof), (key, swapped, proof), (key, public, replace(proof, c=proof.a))]
+    text = json.dumps([[k.to_snarkjs(), public_to_json(inputs), p.to_snarkjs()] for k, inputs, p in cases])
+    script = Path(__file__).with_name("snarkjs_verify.cjs")
+    done = subprocess.run(["node", script], input=text.encode(), capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [True, False, False]
