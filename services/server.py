@@ -5,7 +5,7 @@ free. TLS 1.3 is the floor on both sides.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -140,6 +140,15 @@ class Server:
 def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:
     """A channel that shows `identity` and talks to the party of that role and name alone."""
     return identity.channel(str(address), role, name, OPTIONS)
+
+
+async def streamed(call: AsyncIterable[T]) -> AsyncIterator[T]:
+    """The responses of a stream; its failure raised as the refusal that it carries."""
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from None
 
 
 async def answered(call: Awaitable[T]) -> T:

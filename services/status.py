@@ -29,7 +29,6 @@ CODES: dict[str, int] = {
     "not_issued_by_authority": code_pb2.UNAUTHENTICATED,
     "outside_validity": code_pb2.UNAUTHENTICATED,
     "not_permitted": code_pb2.PERMISSION_DENIED,
-    "not_entitled": code_pb2.PERMISSION_DENIED,
     "wrong_subject": code_pb2.PERMISSION_DENIED,
     "declined": code_pb2.PERMISSION_DENIED,
     "bad_signature": code_pb2.PERMISSION_DENIED,

@@ -26,7 +26,7 @@ from services.api.buf.validate import validate_pb2 as buf_dot_validate_dot_valid
 from services.api.zkshare.v1 import identity_pb2 as zkshare_dot_v1_dot_identity__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17zkshare/v1/credit.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\"\xd2\x02\n\x0eScoreStatement\x12\x18\n\x04\x62\x61nk\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1b\n\x07subject\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1a\n\tschema_id\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x38\n\x06period\x18\x04 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$\x12\x1e\n\tscorecard\x18\x05 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x02\x18\x80\x80\x01\x12/\n\x04kind\x18\x06 \x01(\x0e\x32\x15.zkshare.v1.ScoreKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07\x63ut_off\x18\x07 \x01(\x03\x12\x16\n\x05nonce\x18\x08 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1b\n\nexpires_at\x18\t \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\x0bsealing_key\x18\n \x01(\x0c\x42\x07\xbaH\x04z\x02h \"V\n\nScoreProof\x12\x15\n\x04root\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x18\n\x07outcome\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x17\n\x05proof\x18\x03 \x01(\x0c\x42\x08\xbaH\x05z\x03h\x80\x02\"B\n\x13RequestScoreRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\"3\n\x14RequestScoreResponse\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \"J\n\x0fGetScoreRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\x07wait_ms\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xb0\xea\x01\"\x7f\n\x10GetScoreResponse\x12\x31\n\x05state\x18\x01 \x01(\x0e\x32\x16.zkshare.v1.ScoreStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\x0csealed_proof\x18\x02 \x01(\x0c\x42\x08\xbaH\x05z\x03\x18\x80 \x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"\x15\n\x13ListRequestsRequest\"G\n\x14ListRequestsResponse\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x12.zkshare.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"\x16\n\x14WatchRequestsRequest\"D\n\x15WatchRequestsResponse\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\"X\n\x17SubmitScoreProofRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12 \n\x0csealed_proof\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x30\x18\x80 \"\x1a\n\x18SubmitScoreProofResponse\"G\n\x0e\x44\x65\x63lineRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"\x11\n\x0f\x44\x65\x63lineResponse*W\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10SCORE_KIND_SCORE\x10\x01\x12\x18\n\x14SCORE_KIND_PASS_FAIL\x10\x02*\x8c\x01\n\nScoreState\x12\x1b\n\x17SCORE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10SCORE_STATE_OPEN\x10\x01\x12\x18\n\x14SCORE_STATE_ANSWERED\x10\x02\x12\x18\n\x14SCORE_STATE_DECLINED\x10\x03\x12\x17\n\x13SCORE_STATE_EXPIRED\x10\x04\x32\xf7\x03\n\rCreditService\x12Q\n\x0cRequestScore\x12\x1f.zkshare.v1.RequestScoreRequest\x1a .zkshare.v1.RequestScoreResponse\x12\x45\n\x08GetScore\x12\x1b.zkshare.v1.GetScoreRequest\x1a\x1c.zkshare.v1.GetScoreResponse\x12Q\n\x0cListRequests\x12\x1f.zkshare.v1.ListRequestsRequest\x1a .zkshare.v1.ListRequestsResponse\x12V\n\rWatchRequests\x12 .zkshare.v1.WatchRequestsRequest\x1a!.zkshare.v1.WatchRequestsResponse0\x01\x12]\n\x10SubmitScoreProof\x12#.zkshare.v1.SubmitScoreProofRequest\x1a$.zkshare.v1.SubmitScoreProofResponse\x12\x42\n\x07\x44\x65\x63line\x12\x1a.zkshare.v1.DeclineRequest\x1a\x1b.zkshare.v1.DeclineResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17zkshare/v1/credit.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19zkshare/v1/identity.proto\"\xf0\x02\n\x0eScoreStatement\x12\x18\n\x04\x62\x61nk\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x39\n\x07subject\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$\x12\x1a\n\tschema_id\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x38\n\x06period\x18\x04 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$\x12\x1e\n\tscorecard\x18\x05 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x02\x18\x80\x80\x01\x12/\n\x04kind\x18\x06 \x01(\x0e\x32\x15.zkshare.v1.ScoreKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07\x63ut_off\x18\x07 \x01(\x03\x12\x16\n\x05nonce\x18\x08 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1b\n\nexpires_at\x18\t \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\x0bsealing_key\x18\n \x01(\x0c\x42\x07\xbaH\x04z\x02h \"V\n\nScoreProof\x12\x15\n\x04root\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x18\n\x07outcome\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x17\n\x05proof\x18\x03 \x01(\x0c\x42\x08\xbaH\x05z\x03h\x80\x02\"B\n\x13RequestScoreRequest\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\"3\n\x14RequestScoreResponse\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \"J\n\x0fGetScoreRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\x07wait_ms\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\xb0\xea\x01\"\x7f\n\x10GetScoreResponse\x12\x31\n\x05state\x18\x01 \x01(\x0e\x32\x16.zkshare.v1.ScoreStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1e\n\x0csealed_proof\x18\x02 \x01(\x0c\x42\x08\xbaH\x05z\x03\x18\x80 \x12\x18\n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"\x15\n\x13ListRequestsRequest\"G\n\x14ListRequestsResponse\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x12.zkshare.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"\x16\n\x14WatchRequestsRequest\"D\n\x15WatchRequestsResponse\x12+\n\x07request\x18\x01 \x01(\x0b\x32\x12.zkshare.v1.SignedB\x06\xbaH\x03\xc8\x01\x01\"X\n\x17SubmitScoreProofRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12 \n\x0csealed_proof\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x30\x18\x80 \"\x1a\n\x18SubmitScoreProofResponse\"G\n\x0e\x44\x65\x63lineRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"\x11\n\x0f\x44\x65\x63lineResponse*W\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10SCORE_KIND_SCORE\x10\x01\x12\x18\n\x14SCORE_KIND_PASS_FAIL\x10\x02*\x8c\x01\n\nScoreState\x12\x1b\n\x17SCORE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10SCORE_STATE_OPEN\x10\x01\x12\x18\n\x14SCORE_STATE_ANSWERED\x10\x02\x12\x18\n\x14SCORE_STATE_DECLINED\x10\x03\x12\x17\n\x13SCORE_STATE_EXPIRED\x10\x04\x32\xf7\x03\n\rCreditService\x12Q\n\x0cRequestScore\x12\x1f.zkshare.v1.RequestScoreRequest\x1a .zkshare.v1.RequestScoreResponse\x12\x45\n\x08GetScore\x12\x1b.zkshare.v1.GetScoreRequest\x1a\x1c.zkshare.v1.GetScoreResponse\x12Q\n\x0cListRequests\x12\x1f.zkshare.v1.ListRequestsRequest\x1a .zkshare.v1.ListRequestsResponse\x12V\n\rWatchRequests\x12 .zkshare.v1.WatchRequestsRequest\x1a!.zkshare.v1.WatchRequestsResponse0\x01\x12]\n\x10SubmitScoreProof\x12#.zkshare.v1.SubmitScoreProofRequest\x1a$.zkshare.v1.SubmitScoreProofResponse\x12\x42\n\x07\x44\x65\x63line\x12\x1a.zkshare.v1.DeclineRequest\x1a\x1b.zkshare.v1.DeclineResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORESTATEMENT'].fields_by_name['bank']._loaded_options = None
   _globals['_SCORESTATEMENT'].fields_by_name['bank']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_SCORESTATEMENT'].fields_by_name['subject']._loaded_options = None
-  _globals['_SCORESTATEMENT'].fields_by_name['subject']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_SCORESTATEMENT'].fields_by_name['subject']._serialized_options = b'\272H%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'
   _globals['_SCORESTATEMENT'].fields_by_name['schema_id']._loaded_options = None
   _globals['_SCORESTATEMENT'].fields_by_name['schema_id']._serialized_options = b'\272H\004z\002h '
   _globals['_SCORESTATEMENT'].fields_by_name['period']._loaded_options = None
@@ -83,38 +83,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECLINEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004z\002h '
   _globals['_DECLINEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_DECLINEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003(\200\010'
-  _globals['_SCOREKIND']._serialized_start=1250
-  _globals['_SCOREKIND']._serialized_end=1337
-  _globals['_SCORESTATE']._serialized_start=1340
-  _globals['_SCORESTATE']._serialized_end=1480
+  _globals['_SCOREKIND']._serialized_start=1280
+  _globals['_SCOREKIND']._serialized_end=1367
+  _globals['_SCORESTATE']._serialized_start=1370
+  _globals['_SCORESTATE']._serialized_end=1510
   _globals['_SCORESTATEMENT']._serialized_start=96
-  _globals['_SCORESTATEMENT']._serialized_end=434
-  _globals['_SCOREPROOF']._serialized_start=436
-  _globals['_SCOREPROOF']._serialized_end=522
-  _globals['_REQUESTSCOREREQUEST']._serialized_start=524
-  _globals['_REQUESTSCOREREQUEST']._serialized_end=590
-  _globals['_REQUESTSCORERESPONSE']._serialized_start=592
-  _globals['_REQUESTSCORERESPONSE']._serialized_end=643
-  _globals['_GETSCOREREQUEST']._serialized_start=645
-  _globals['_GETSCOREREQUEST']._serialized_end=719
-  _globals['_GETSCORERESPONSE']._serialized_start=721
-  _globals['_GETSCORERESPONSE']._serialized_end=848
-  _globals['_LISTREQUESTSREQUEST']._serialized_start=850
-  _globals['_LISTREQUESTSREQUEST']._serialized_end=871
-  _globals['_LISTREQUESTSRESPONSE']._serialized_start=873
-  _globals['_LISTREQUESTSRESPONSE']._serialized_end=944
-  _globals['_WATCHREQUESTSREQUEST']._serialized_start=946
-  _globals['_WATCHREQUESTSREQUEST']._serialized_end=968
-  _globals['_WATCHREQUESTSRESPONSE']._serialized_start=970
-  _globals['_WATCHREQUESTSRESPONSE']._serialized_end=1038
-  _globals['_SUBMITSCOREPROOFREQUEST']._serialized_start=1040
-  _globals['_SUBMITSCOREPROOFREQUEST']._serialized_end=1128
-  _globals['_SUBMITSCOREPROOFRESPONSE']._serialized_start=1130
-  _globals['_SUBMITSCOREPROOFRESPONSE']._serialized_end=1156
-  _globals['_DECLINEREQUEST']._serialized_start=1158
-  _globals['_DECLINEREQUEST']._serialized_end=1229
-  _globals['_DECLINERESPONSE']._serialized_start=1231
-  _globals['_DECLINERESPONSE']._serialized_end=1248
-  _globals['_CREDITSERVICE']._serialized_start=1483
-  _globals['_CREDITSERVICE']._serialized_end=1986
+  _globals['_SCORESTATEMENT']._serialized_end=464
+  _globals['_SCOREPROOF']._serialized_start=466
+  _globals['_SCOREPROOF']._serialized_end=552
+  _globals['_REQUESTSCOREREQUEST']._serialized_start=554
+  _globals['_REQUESTSCOREREQUEST']._serialized_end=620
+  _globals['_REQUESTSCORERESPONSE']._serialized_start=622
+  _globals['_REQUESTSCORERESPONSE']._serialized_end=673
+  _globals['_GETSCOREREQUEST']._serialized_start=675
+  _globals['_GETSCOREREQUEST']._serialized_end=749
+  _globals['_GETSCORERESPONSE']._serialized_start=751
+  _globals['_GETSCORERESPONSE']._serialized_end=878
+  _globals['_LISTREQUESTSREQUEST']._serialized_start=880
+  _globals['_LISTREQUESTSREQUEST']._serialized_end=901
+  _globals['_LISTREQUESTSRESPONSE']._serialized_start=903
+  _globals['_LISTREQUESTSRESPONSE']._serialized_end=974
+  _globals['_WATCHREQUESTSREQUEST']._serialized_start=976
+  _globals['_WATCHREQUESTSREQUEST']._serialized_end=998
+  _globals['_WATCHREQUESTSRESPONSE']._serialized_start=1000
+  _globals['_WATCHREQUESTSRESPONSE']._serialized_end=1068
+  _globals['_SUBMITSCOREPROOFREQUEST']._serialized_start=1070
+  _globals['_SUBMITSCOREPROOFREQUEST']._serialized_end=1158
+  _globals['_SUBMITSCOREPROOFRESPONSE']._serialized_start=1160
+  _globals['_SUBMITSCOREPROOFRESPONSE']._serialized_end=1186
+  _globals['_DECLINEREQUEST']._serialized_start=1188
+  _globals['_DECLINEREQUEST']._serialized_end=1259
+  _globals['_DECLINERESPONSE']._serialized_start=1261
+  _globals['_DECLINERESPONSE']._serialized_end=1278
+  _globals['_CREDITSERVICE']._serialized_start=1513
+  _globals['_CREDITSERVICE']._serialized_end=2016
 # @@protoc_insertion_point(module_scope)

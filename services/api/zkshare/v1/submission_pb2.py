@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from services.api.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bzkshare/v1/submission.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\"\xef\x02\n\nSubmission\x12\x1a\n\tschema_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1b\n\x07subject\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x38\n\x06period\x18\x03 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$\x12\x33\n\nattributes\x18\x04 \x03(\x0b\x32\x15.zkshare.v1.AttributeB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x15\n\x04root\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12 \n\x0fkey_fingerprint\x18\x06 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1f\n\nciphertext\x18\x07 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x80\x04\x18\x80\x08\x12%\n\x0b\x63ommitments\x18\x08 \x03(\x0c\x42\x10\xbaH\r\x92\x01\n\x08\x01\x10\x1f\"\x04z\x02h@\x12\x17\n\x05proof\x18\t \x01(\x0c\x42\x08\xbaH\x05z\x03h\x80\x02\x12\x1f\n\nlink_proof\x18\n \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\"S\n\tAttribute\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,62}$\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x02\"0\n\rSubmitRequest\x12\x1f\n\nsubmission\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x02\".\n\x0eSubmitResponse\x12\x1c\n\x07receipt\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04\"4\n\x11SubmitManyRequest\x12\x1f\n\nsubmission\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x02\"x\n\x12SubmitManyResponse\x12\x1e\n\x07receipt\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04H\x00\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x1d.zkshare.v1.SubmissionRefusalH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01\"p\n\x11SubmissionRefusal\x12,\n\x05\x63heck\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,62}$\x12\x16\n\x04part\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02\x12\x15\n\x03why\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"i\n\x11GetReceiptRequest\x12\x1a\n\tschema_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x38\n\x06period\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$\"2\n\x12GetReceiptResponse\x12\x1c\n\x07receipt\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04\x32\xf2\x01\n\x11SubmissionService\x12?\n\x06Submit\x12\x19.zkshare.v1.SubmitRequest\x1a\x1a.zkshare.v1.SubmitResponse\x12O\n\nSubmitMany\x12\x1d.zkshare.v1.SubmitManyRequest\x1a\x1e.zkshare.v1.SubmitManyResponse(\x01\x30\x01\x12K\n\nGetReceipt\x12\x1d.zkshare.v1.GetReceiptRequest\x1a\x1e.zkshare.v1.GetReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bzkshare/v1/submission.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8d\x03\n\nSubmission\x12\x1a\n\tschema_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x39\n\x07subject\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$\x12\x38\n\x06period\x18\x03 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$\x12\x33\n\nattributes\x18\x04 \x03(\x0b\x32\x15.zkshare.v1.AttributeB\x08\xbaH\x05\x92\x01\x02\x10\x10\x12\x15\n\x04root\x18\x05 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12 \n\x0fkey_fingerprint\x18\x06 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1f\n\nciphertext\x18\x07 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x80\x04\x18\x80\x08\x12%\n\x0b\x63ommitments\x18\x08 \x03(\x0c\x42\x10\xbaH\r\x92\x01\n\x08\x01\x10\x1f\"\x04z\x02h@\x12\x17\n\x05proof\x18\t \x01(\x0c\x42\x08\xbaH\x05z\x03h\x80\x02\x12\x1f\n\nlink_proof\x18\n \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x01\"S\n\tAttribute\x12+\n\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,62}$\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x02\"0\n\rSubmitRequest\x12\x1f\n\nsubmission\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x02\".\n\x0eSubmitResponse\x12\x1c\n\x07receipt\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04\"4\n\x11SubmitManyRequest\x12\x1f\n\nsubmission\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x02\"x\n\x12SubmitManyResponse\x12\x1e\n\x07receipt\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04H\x00\x12\x30\n\x07refusal\x18\x02 \x01(\x0b\x32\x1d.zkshare.v1.SubmissionRefusalH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01\"p\n\x11SubmissionRefusal\x12,\n\x05\x63heck\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,62}$\x12\x16\n\x04part\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02\x12\x15\n\x03why\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"i\n\x11GetReceiptRequest\x12\x1a\n\tschema_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x38\n\x06period\x18\x02 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$\"2\n\x12GetReceiptResponse\x12\x1c\n\x07receipt\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x04\x32\xf2\x01\n\x11SubmissionService\x12?\n\x06Submit\x12\x19.zkshare.v1.SubmitRequest\x1a\x1a.zkshare.v1.SubmitResponse\x12O\n\nSubmitMany\x12\x1d.zkshare.v1.SubmitManyRequest\x1a\x1e.zkshare.v1.SubmitManyResponse(\x01\x30\x01\x12K\n\nGetReceipt\x12\x1d.zkshare.v1.GetReceiptRequest\x1a\x1e.zkshare.v1.GetReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMISSION'].fields_by_name['schema_id']._loaded_options = None
   _globals['_SUBMISSION'].fields_by_name['schema_id']._serialized_options = b'\272H\004z\002h '
   _globals['_SUBMISSION'].fields_by_name['subject']._loaded_options = None
-  _globals['_SUBMISSION'].fields_by_name['subject']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_SUBMISSION'].fields_by_name['subject']._serialized_options = b'\272H%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'
   _globals['_SUBMISSION'].fields_by_name['period']._loaded_options = None
   _globals['_SUBMISSION'].fields_by_name['period']._serialized_options = b'\272H%r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$'
   _globals['_SUBMISSION'].fields_by_name['attributes']._loaded_options = None
@@ -79,23 +79,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETRECEIPTRESPONSE'].fields_by_name['receipt']._loaded_options = None
   _globals['_GETRECEIPTRESPONSE'].fields_by_name['receipt']._serialized_options = b'\272H\010z\006\020\001\030\200\200\004'
   _globals['_SUBMISSION']._serialized_start=73
-  _globals['_SUBMISSION']._serialized_end=440
-  _globals['_ATTRIBUTE']._serialized_start=442
-  _globals['_ATTRIBUTE']._serialized_end=525
-  _globals['_SUBMITREQUEST']._serialized_start=527
-  _globals['_SUBMITREQUEST']._serialized_end=575
-  _globals['_SUBMITRESPONSE']._serialized_start=577
-  _globals['_SUBMITRESPONSE']._serialized_end=623
-  _globals['_SUBMITMANYREQUEST']._serialized_start=625
-  _globals['_SUBMITMANYREQUEST']._serialized_end=677
-  _globals['_SUBMITMANYRESPONSE']._serialized_start=679
-  _globals['_SUBMITMANYRESPONSE']._serialized_end=799
-  _globals['_SUBMISSIONREFUSAL']._serialized_start=801
-  _globals['_SUBMISSIONREFUSAL']._serialized_end=913
-  _globals['_GETRECEIPTREQUEST']._serialized_start=915
-  _globals['_GETRECEIPTREQUEST']._serialized_end=1020
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=1022
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=1072
-  _globals['_SUBMISSIONSERVICE']._serialized_start=1075
-  _globals['_SUBMISSIONSERVICE']._serialized_end=1317
+  _globals['_SUBMISSION']._serialized_end=470
+  _globals['_ATTRIBUTE']._serialized_start=472
+  _globals['_ATTRIBUTE']._serialized_end=555
+  _globals['_SUBMITREQUEST']._serialized_start=557
+  _globals['_SUBMITREQUEST']._serialized_end=605
+  _globals['_SUBMITRESPONSE']._serialized_start=607
+  _globals['_SUBMITRESPONSE']._serialized_end=653
+  _globals['_SUBMITMANYREQUEST']._serialized_start=655
+  _globals['_SUBMITMANYREQUEST']._serialized_end=707
+  _globals['_SUBMITMANYRESPONSE']._serialized_start=709
+  _globals['_SUBMITMANYRESPONSE']._serialized_end=829
+  _globals['_SUBMISSIONREFUSAL']._serialized_start=831
+  _globals['_SUBMISSIONREFUSAL']._serialized_end=943
+  _globals['_GETRECEIPTREQUEST']._serialized_start=945
+  _globals['_GETRECEIPTREQUEST']._serialized_end=1050
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=1052
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=1102
+  _globals['_SUBMISSIONSERVICE']._serialized_start=1105
+  _globals['_SUBMISSIONSERVICE']._serialized_end=1347
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,166 @@
+"""The operator's node: it takes submissions, keeps the log, anchors its heads, answers queries with the trustees' help,
+and carries score requests and verifies proofs for whoever asks.
+
+The node learns public attributes, ciphertexts and aggregate answers; no private field, no score. Nothing it says is
+believed: submissions are proved, heads are on the ledger, answers carry receipts.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+import structlog
+
+from services.aggregate import AggregateServicer
+from services.credit import CreditServicer, ScoreRequests
+from services.errors import LogMismatch
+from services.identity import Identity, Role
+from services.journal import Journal
+from services.ledger import Ledger
+from services.log import Head
+from services.parameters import PublicParameters
+from services.policy import Rights
+from services.proving import VerificationServicer
+from services.releases import Releases
+from services.replication import LogServicer
+from services.server import FREE_PORT, Address, Server, Servicer, Workers, channel
+from services.store.sqlite import SqliteDatabase
+from services.submission import Intake, SubmissionServicer
+from services.verification import SubmissionVerifier
+
+_log = structlog.get_logger("zkshare.node")
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """How a node runs.
+
+    Attributes
+    ----------
+    database
+        File of the log, the releases and the score requests.
+    rights
+        Who may query which dataset.
+    listen
+        Where it listens.
+    """
+
+    database: Path
+    rights: Rights
+    listen: Address = FREE_PORT
+
+
+class Node:
+    """The operator's process: intake, log, anchoring, services.
+
+    Parameters
+    ----------
+    ledger
+        Written from the operator's account.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        identity: Identity,
+        parameters: PublicParameters,
+        ledger: Ledger,
+        workers: Workers,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._parameters = parameters
+        self._ledger = ledger
+        self._workers = workers
+        self._clock = clock
+        self._anchored: Head | None = None
+        self._anchoring = asyncio.Lock()
+        self._server: Server | None = None
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, once it has started."""
+        return self._server.address if self._server else self._config.listen
+
+    async def start(self) -> None:
+        """Opens the log, holds it against the ledger, serves.
+
+        Raises
+        ------
+        services.errors.LogMismatch
+            If the ledger holds a head that the log on disk does not have: it is not the log that was anchored.
+        """
+        run = self._workers.run
+        await run(self._parameters.check_published, self._ledger)
+        self._database = await run(SqliteDatabase, self._config.database)
+        self._journal = await run(Journal, self._database)
+        await run(self._check_anchored)
+        verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
+        self._intake = Intake(self._journal, verifier, self._identity, self._workers, self._clock)
+        self._aggregate = AggregateServicer(
+            self._journal,
+            await run(Releases, self._database, self._clock),
+            self._parameters,
+            self._config.rights,
+            self._identity,
+            self.anchor,
+            self._head,
+            self._workers,
+            self._clock,
+        )
+        servicers: list[Servicer] = [
+            SubmissionServicer(self._intake, self._journal, self._parameters, self._workers),
+            LogServicer(self._journal, lambda: self._anchored, self._workers),
+            self._aggregate,
+            CreditServicer(ScoreRequests(self._database), self._parameters.authority, self._workers, self._clock),
+            VerificationServicer(self._workers),
+        ]
+        self._server = Server(self._identity, self._config.listen, servicers)
+        await self._intake.start()
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Lets running calls end, anchors the log, then closes."""
+        if self._server is None:
+            return
+        await self._server.stop()
+        await self._intake.stop()
+        for there in self._channels.values():
+            await there.close(None)
+        await self.anchor()
+        self._database.close()
+
+    def meet(self, trustees: Mapping[str, Address]) -> None:
+        """Takes the trustees' addresses, by name."""
+        self._channels = {
+            name: channel(self._identity, address, Role.TRUSTEE, name) for name, address in trustees.items()
+        }
+        self._aggregate.meet(self._channels)
+
+    async def anchor(self) -> Head:
+        """Puts the log's head on the ledger if it is not there yet; returns it."""
+        async with self._anchoring:
+            head = self._journal.head()
+            if head.size and head != self._anchored:
+                await self._workers.run(self._ledger.anchor_head, head.size, head.root)
+                self._anchored = head
+                _log.info("anchored", size=head.size)
+            return head
+
+    def _head(self, size: int) -> Head | None:
+        anchored = self._ledger.head(size)
+        return None if anchored is None else Head(anchored.size, anchored.root)
+
+    def _check_anchored(self) -> None:
+        newest = self._ledger.latest_head()
+        if newest is None:
+            return
+        head = Head(newest.size, newest.root)
+        if newest.size > self._journal.size or self._journal.head(newest.size) != head:
+            raise LogMismatch("log", f"the ledger's head of {newest.size} entries is not this log's")
+        self._anchored = head

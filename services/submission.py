@@ -1,0 +1,208 @@
+"""The submission service: records come in, are verified in batches, appended, and receipted.
+
+Whoever submits waits in a bounded queue; one task takes all that wait (up to :data:`BATCH`), verifies them together in
+a worker thread, appends what passed in one transaction, and answers. So callers at the same time share the work of a
+batch, and an acknowledged record is on disk.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import grpc.aio
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+
+from services.api.zkshare.v1 import submission_pb2 as pb
+from services.api.zkshare.v1 import submission_pb2_grpc as rpc
+from services.errors import AlreadySubmitted, Busy, Unreachable, WrongSubject
+from services.identity import Identity, caller
+from services.journal import Journal
+from services.log import Head
+from services.parameters import PublicParameters
+from services.receipts import SubmissionReceipt
+from services.server import Workers
+from services.statements import parse_canonical
+from services.status import error_info
+from services.verification import Accepted, SubmissionVerifier, field_element
+from zkcore.errors import Refused
+
+BATCH = 256
+"""Records verified together."""
+QUEUE = 1024
+"""Records that may wait; one more is refused as Busy."""
+AHEAD = 64
+"""Records of one stream that may wait at a time."""
+
+_log = structlog.get_logger("zkshare.submission")
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A record in the queue and where its receipt is awaited."""
+
+    body: bytes
+    receipt: asyncio.Future[bytes]
+
+
+class Intake:
+    """Verifies records in batches and appends them to the journal with receipts signed by the operator."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        verifier: SubmissionVerifier,
+        identity: Identity,
+        workers: Workers,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._verifier = verifier
+        self._identity = identity
+        self._workers = workers
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins to take records from the queue."""
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Finishes the batch at hand, refuses what still waits."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        while not self._queue.empty():
+            self._answer(self._queue.get_nowait(), Unreachable("node", "it is shutting down"))
+
+    async def submit(self, body: bytes) -> bytes:
+        """The receipt of a record, once it is verified and on disk; raises what it is refused for."""
+        waiting = _Waiting(body, asyncio.get_running_loop().create_future())
+        try:
+            self._queue.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise Busy("node", "too many records are waiting; try again in a moment") from None
+        return await waiting.receipt
+
+    async def _work(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < BATCH and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            judging = asyncio.ensure_future(self._workers.run(self._take, [waiting.body for waiting in batch]))
+            try:
+                answers: Sequence[bytes | Refused] = await asyncio.shield(judging)
+            except asyncio.CancelledError:
+                self._answer_all(batch, await judging)
+                raise
+            except Exception as error:
+                _log.error("batch failed", kind=type(error).__name__, records=len(batch))
+                answers = [Unreachable("node", "it could not keep the record; try again later")] * len(batch)
+            self._answer_all(batch, answers)
+
+    def _answer_all(self, batch: Sequence[_Waiting], answers: Sequence[bytes | Refused]) -> None:
+        for waiting, answer in zip(batch, answers, strict=True):
+            self._answer(waiting, answer)
+
+    def _answer(self, waiting: _Waiting, answer: bytes | Refused) -> None:
+        if waiting.receipt.done():  # its caller gave up
+            return
+        if isinstance(answer, Refused):
+            waiting.receipt.set_exception(answer)
+        else:
+            waiting.receipt.set_result(answer)
+
+    def _take(self, bodies: Sequence[bytes]) -> list[bytes | Refused]:
+        """Verifies and appends; runs in a worker thread, one batch at a time."""
+        verdicts = self._verifier.verify_batch(bodies)
+        new: dict[tuple[str, str, str], tuple[bytes, Accepted]] = {}
+        for body, verdict in zip(bodies, verdicts, strict=True):
+            if not isinstance(verdict, Refused) and self._journal.find(*verdict.identity) is None:
+                new.setdefault(verdict.identity, (body, verdict))
+        if new:
+            self._journal.append(list(new.values()), self._receipt)
+        return [
+            verdict if isinstance(verdict, Refused) else self._outcome(body, verdict)
+            for body, verdict in zip(bodies, verdicts, strict=True)
+        ]
+
+    def _outcome(self, body: bytes, accepted: Accepted) -> bytes | Refused:
+        """The receipt of a record that the log now holds, or the refusal of another record in its place."""
+        entry = self._journal.get(*accepted.identity)
+        if entry.body != body or entry.receipt is None:
+            return AlreadySubmitted("submission", "the log holds another record for this dataset, subject and period")
+        return entry.receipt
+
+    def _receipt(self, position: int, leaf: bytes, head: Head) -> bytes:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        return SubmissionReceipt(position, leaf, head, now).sign(self._identity)
+
+
+class SubmissionServicer(rpc.SubmissionServiceServicer):
+    """Takes records from enterprises, each for its own subject."""
+
+    DESCRIPTOR: ServiceDescriptor = pb.DESCRIPTOR.services_by_name["SubmissionService"]
+
+    def __init__(self, intake: Intake, journal: Journal, parameters: PublicParameters, workers: Workers) -> None:
+        self._intake = intake
+        self._journal = journal
+        self._parameters = parameters
+        self._workers = workers
+
+    def join(self, server: grpc.aio.Server) -> None:
+        """Registers the servicer with a server."""
+        rpc.add_SubmissionServiceServicer_to_server(self, server)
+
+    async def Submit(self, request: pb.SubmitRequest, context: grpc.aio.ServicerContext) -> pb.SubmitResponse:
+        return pb.SubmitResponse(receipt=await self._submit(request.submission, caller(context).name))
+
+    async def SubmitMany(
+        self, requests: AsyncIterator[pb.SubmitManyRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.SubmitManyResponse]:
+        subject = caller(context).name
+        running: asyncio.Queue[asyncio.Task[bytes] | BaseException | None] = asyncio.Queue(AHEAD)
+
+        async def read() -> None:
+            try:
+                async for request in requests:
+                    await running.put(asyncio.create_task(self._submit(request.submission, subject)))
+                await running.put(None)
+            except Exception as error:
+                await running.put(error)
+
+        reading = asyncio.create_task(read())
+        try:
+            while (item := await running.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                try:
+                    yield pb.SubmitManyResponse(receipt=await item)
+                except Refused as refused:
+                    yield pb.SubmitManyResponse(refusal=_refusal(refused))
+        finally:
+            reading.cancel()
+            while not running.empty():
+                if isinstance(left := running.get_nowait(), asyncio.Task):
+                    left.cancel()
+
+    async def GetReceipt(
+        self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetReceiptResponse:
+        dataset = self._parameters.dataset(field_element("schema_id", request.schema_id))
+        entry = await self._workers.run(self._journal.get, dataset.name, caller(context).name, request.period)
+        return pb.GetReceiptResponse(receipt=entry.receipt or b"")
+
+    async def _submit(self, body: bytes, subject: str) -> bytes:
+        if parse_canonical(body, pb.Submission, "submission").subject != subject:
+            raise WrongSubject("submission.subject", "an enterprise submits its own records only")
+        return await self._intake.submit(body)
+
+
+def _refusal(refused: Refused) -> pb.SubmissionRefusal:
+    info = error_info(refused)
+    return pb.SubmissionRefusal(check=info.reason, part=info.metadata["part"], why=info.metadata["why"])

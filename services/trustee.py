@@ -1,0 +1,155 @@
+"""A trustee: it holds one share of the threshold key and uses it only for sums that it has checked itself.
+
+For each query it brings its own replica of the log to the anchored head, verifying every entry's proofs, works out from
+the querier's signed text which records the query selects, refuses if the operator claims any other groups, records or
+products, applies the rule of atoms over its own list of releases, writes the release down, and only then decrypts its
+part of the products that it computed itself. A trustee never decrypts a ciphertext that it was merely handed.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from homomorphic.threshold import KeyShare
+from services.aggregate import Asked, products, read_query
+from services.api.zkshare.v1 import trustee_pb2 as pb
+from services.api.zkshare.v1 import trustee_pb2_grpc as rpc
+from services.errors import CohortMismatch, NotPermitted, ProductMismatch
+from services.identity import Identity, Role, caller
+from services.journal import Journal
+from services.ledger import Ledger
+from services.log import Head
+from services.parameters import PublicParameters
+from services.policy import Plan, Rights
+from services.receipts import decryption_context
+from services.releases import Releases
+from services.replication import Replica
+from services.server import FREE_PORT, Address, Server, Workers, channel
+from services.store.sqlite import SqliteDatabase
+from services.verification import SubmissionVerifier
+
+
+@dataclass(frozen=True)
+class TrusteeConfig:
+    """How a trustee runs.
+
+    Attributes
+    ----------
+    database
+        File of its replica and its list of releases.
+    node
+        Where the operator's node listens.
+    rights
+        Who may query which dataset, by the trustee's own word.
+    listen
+        Where it listens.
+    """
+
+    database: Path
+    node: Address
+    rights: Rights
+    listen: Address = FREE_PORT
+
+
+class Trustee(rpc.TrusteeServiceServicer):
+    """One trustee's process: replica, policy, key share, server."""
+
+    DESCRIPTOR: ServiceDescriptor = pb.DESCRIPTOR.services_by_name["TrusteeService"]
+
+    def __init__(
+        self,
+        config: TrusteeConfig,
+        identity: Identity,
+        share: KeyShare,
+        parameters: PublicParameters,
+        ledger: Ledger,
+        workers: Workers,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._share = share
+        self._parameters = parameters
+        self._ledger = ledger
+        self._workers = workers
+        self._clock = clock
+        self._server = Server(identity, config.listen, [self])
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, once it has started."""
+        return self._server.address
+
+    async def start(self) -> None:
+        """Opens the replica, checks the network's parameters against the ledger, serves."""
+        await self._workers.run(self._parameters.check_published, self._ledger)
+        self._database = await self._workers.run(SqliteDatabase, self._config.database)
+        self._journal = await self._workers.run(Journal, self._database)
+        self._releases = await self._workers.run(Releases, self._database, self._clock)
+        self._channel = channel(self._identity, self._config.node, Role.OPERATOR, self._parameters.operator)
+        verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
+        self._replica = Replica(self._journal, verifier, self._ledger, self._channel, self._workers)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Lets running calls end, then closes."""
+        await self._server.stop()
+        await self._channel.close(None)
+        self._database.close()
+
+    def join(self, server: grpc.aio.Server) -> None:
+        """Registers the servicer with a server."""
+        rpc.add_TrusteeServiceServicer_to_server(self, server)
+
+    async def DecryptShare(
+        self, request: pb.DecryptShareRequest, context: grpc.aio.ServicerContext
+    ) -> pb.DecryptShareResponse:
+        if caller(context).name != self._parameters.operator:
+            raise NotPermitted("caller", "only the network's operator asks for shares")
+        asked = await self._workers.run(read_query, request.query, self._parameters, self._config.rights, self._clock())
+        head = Head(request.head.size, request.head.root)
+        if asked.head_size not in (0, head.size):
+            raise CohortMismatch("head.size", "the querier asks at another head")
+        await self._replica.follow(head)
+        return await self._workers.run(self._decrypt, request, asked, head)
+
+    def _decrypt(self, request: pb.DecryptShareRequest, asked: Asked, head: Head) -> pb.DecryptShareResponse:
+        """Decides, compares, decrypts; runs in a worker thread. The release is on disk before the share is used."""
+        plan = self._releases.decide(
+            asked.digest,
+            asked.querier.uri,
+            asked.query,
+            self._journal.records(asked.query.dataset),
+            head.size,
+            asked.query.schema.minimum_cohort,
+        )
+        sums = products(plan, self._journal, self._parameters)
+        self._compare(request, plan, sums)
+        shares = (
+            self._share.partial_decrypt(
+                product, decryption_context(asked.query, head, asked.querier.uri, plan.outline, index)
+            )
+            for index, product in enumerate(sums)
+        )
+        return pb.DecryptShareResponse(partial_decryptions=[share.to_bytes() for share in shares])
+
+    def _compare(self, request: pb.DecryptShareRequest, plan: Plan, sums: Sequence[int]) -> None:
+        """Refuses a request whose groups or products are not those that the trustee found."""
+        if not plan.cohorts:
+            raise CohortMismatch("query", "it only counts; there is nothing to decrypt")
+        if len(request.groups) != len(plan.outline.groups):
+            raise CohortMismatch("groups", f"the query has {len(plan.outline.groups)} groups at this head")
+        for index, (claim, group, product) in enumerate(zip(request.groups, plan.outline.groups, sums, strict=True)):
+            part = f"groups[{index}]"
+            if (tuple(claim.group), claim.other) != (group.key, group.other):
+                raise CohortMismatch(f"{part}.group", "the query has another group here")
+            if (claim.count, claim.cohort_root) != (group.count, group.cohort_root):
+                raise CohortMismatch(f"{part}.cohort_root", "records left out or added; the query selects others")
+            if int.from_bytes(claim.product, "big") != product:
+                raise ProductMismatch(f"{part}.product", "it is not the product of the cohort's ciphertexts")
+        if request.outline_digest != plan.outline.digest():
+            raise CohortMismatch("outline_digest", "other groups are merged or withheld")
