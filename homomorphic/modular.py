@@ -35,6 +35,10 @@ Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
 FIXED_WINDOW = 6
+"""Bits a window of a fixed base's table in lanes, where every entry is read."""
+
+LOOKUP_WINDOW = 8
+"""The same where entries are looked up."""
 
 
 def to_rows(values: Sequence[int], width: int) -> Bytes:
@@ -219,7 +223,7 @@ class LaneModulus:
         """Rows times base ** exponent, for secret exponents ``uint8[n, width]``, one a row."""
         out = self._empty(len(column))
         out[:] = column
-        chosen, keys = self._scratch(2 * self.limbs), aligned(LANES)
+        chosen, keys = self._scratch(4 * self.limbs), aligned(LANES)
         words = _exponent_words(exponents)
         t, n, limbs = self._t(), self._modulus, self.limbs
         for first in range(0, len(out), 16):  # so many blocks stay in the cache while a window's table is read
@@ -297,9 +301,9 @@ class PlainModulus:
     def fixed_base(self, base: int, bits: int) -> list[list[mpz]]:
         """As :meth:`LaneModulus.fixed_base`."""
         table, power = [], mpz(base)
-        for _ in range(-(-bits // FIXED_WINDOW)):
+        for _ in range(-(-bits // LOOKUP_WINDOW)):
             entries = [mpz(1)]
-            for _ in range((1 << FIXED_WINDOW) - 1):
+            for _ in range((1 << LOOKUP_WINDOW) - 1):
                 entries.append(entries[-1] * power % self._square)
             table.append(entries)
             power = entries[-1] * power % self._square
@@ -310,7 +314,7 @@ class PlainModulus:
         out = []
         for product, exponent in zip(column, from_rows(exponents), strict=True):
             for k, entries in enumerate(table):
-                digit = exponent >> (FIXED_WINDOW * k) & ((1 << FIXED_WINDOW) - 1)
+                digit = exponent >> (LOOKUP_WINDOW * k) & ((1 << LOOKUP_WINDOW) - 1)
                 if digit:
                     product = product * entries[digit] % self._square
             out.append(product)

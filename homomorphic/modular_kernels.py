@@ -415,27 +415,48 @@ def power_rows(
         _copy(out, at, chosen, size, size)
 
 
+@inner
+def _choose(chosen: Any, entries: Any, count: Any, first: Any, second: Any, size: Any) -> Any:
+    """Entries of a table by the digits of two blocks, to the two halves of ``chosen``; every entry is read."""
+    for j in range(0, size, 4):
+        x0, x1, x2, x3 = _four(entries, j)
+        y0, y1, y2, y3 = x0, x1, x2, x3
+        for entry in range(1, count):
+            z0, z1, z2, z3 = _four(entries, entry * size + j)
+            key = np.uint64(entry)
+            x0, x1 = replace_where_equal(first, key, z0, x0), replace_where_equal(first, key, z1, x1)
+            x2, x3 = replace_where_equal(first, key, z2, x2), replace_where_equal(first, key, z3, x3)
+            y0, y1 = replace_where_equal(second, key, z0, y0), replace_where_equal(second, key, z1, y1)
+            y2, y3 = replace_where_equal(second, key, z2, y2), replace_where_equal(second, key, z3, y3)
+        _store_four(chosen, j, x0, x1, x2, x3)
+        _store_four(chosen, size + j, y0, y1, y2, y3)
+
+
+@inner
+def _four(words: Any, at: Any) -> Any:
+    return broadcast(words, at), broadcast(words, at + 1), broadcast(words, at + 2), broadcast(words, at + 3)
+
+
+@inner
+def _store_four(out: Any, at: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    store(out, at, a)
+    store(out, at + 1, b)
+    store(out, at + 2, c)
+    store(out, at + 3, d)
+
+
 @kernel
 def fixed_power_rows(
     out: Any, exponents: Any, window: Any, table: Any, chosen: Any, keys: Any, t: Any, modulus: Any, limbs: Any
 ) -> Any:
-    """out *= base ** exponent, with ``table[k, e]`` = base ** (e 2^(window k)); every entry of it is read."""
+    """out *= base ** exponent, with ``table[k, e]`` = base ** (e 2^(window k)); two blocks at a time."""
     size = 2 * limbs
     for k in range(table.shape[0]):
-        for block in range(out.shape[0]):
-            key = _digits(keys, exponents, block * LANES, k * window, window)
-            entries = table[k].reshape(table.shape[1] * size)
-            for j in range(0, size, 4):
-                x0, x1 = broadcast(entries, j), broadcast(entries, j + 1)
-                x2, x3 = broadcast(entries, j + 2), broadcast(entries, j + 3)
-                for entry in range(1, table.shape[1]):
-                    at = entry * size + j
-                    x0 = replace_where_equal(key, np.uint64(entry), broadcast(entries, at), x0)
-                    x1 = replace_where_equal(key, np.uint64(entry), broadcast(entries, at + 1), x1)
-                    x2 = replace_where_equal(key, np.uint64(entry), broadcast(entries, at + 2), x2)
-                    x3 = replace_where_equal(key, np.uint64(entry), broadcast(entries, at + 3), x3)
-                store(chosen, j, x0)
-                store(chosen, j + 1, x1)
-                store(chosen, j + 2, x2)
-                store(chosen, j + 3, x3)
+        entries = table[k].reshape(table.shape[1] * size)
+        for block in range(0, out.shape[0], 2):
+            first = _digits(keys, exponents, block * LANES, k * window, window)
+            second = _digits(keys, exponents, (block + 1) * LANES, k * window, window)
+            _choose(chosen, entries, table.shape[1], first, second, size)
             _multiply(out, block * size, out, block * size, chosen, 0, t, modulus, limbs)
+            if block + 1 < out.shape[0]:
+                _multiply(out, (block + 1) * size, out, (block + 1) * size, chosen, size, t, modulus, limbs)

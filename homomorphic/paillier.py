@@ -10,8 +10,9 @@ Security rests on factoring N and on decisional composite residuosity: 112 bits 
 3072 (NIST SP 800-57). Encryption hides the plaintext from who lacks the key, and nothing more: anyone can add to a
 ciphertext, so what a ciphertext holds must be proved (:mod:`homomorphic.proofs`).
 
-Exponentiations by secrets (rho, the private exponents, plaintext factors) are GMP's ``mpn_sec_powm``, whose time and
-memory accesses do not depend on the exponent. Making keys, reducing a ciphertext modulo p^2 and q^2, combining by the
+Exponentiations by secrets (rho, the private exponents, plaintext factors) run in lanes (:mod:`homomorphic.modular`) or,
+elsewhere and modulo p^2 and q^2, as GMP's ``mpn_sec_powm``; the time and memory accesses of neither depend on the
+exponent. Making keys, reducing a ciphertext modulo p^2 and q^2, combining by the
 Chinese remainder theorem and conversions between Python's integers and GMP's are not constant-time.
 """
 
@@ -20,6 +21,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import gmpy2
 from gmpy2 import mpz
@@ -34,6 +36,7 @@ from homomorphic.errors import (
     WrongJacobiSymbol,
     WrongKeyLength,
 )
+from homomorphic.modular import from_rows, square_modulus, to_rows
 from homomorphic.primes import blum_prime, primes_below
 from homomorphic.secret import Secret
 from zkcore.errors import OutOfRange, WrongLength
@@ -139,6 +142,10 @@ class PublicKey:
         return self.modulus * self.modulus
 
     @cached_property
+    def _arithmetic(self) -> Any:
+        return square_modulus(self.n)
+
+    @cached_property
     def fingerprint(self) -> bytes:
         """SHA-256 of the key's bytes (32 bytes); messages name the key by it."""
         return hashlib.sha256(b"zkshare/paillier-key-fingerprint/v1" + self.to_bytes()).digest()
@@ -190,9 +197,15 @@ class PublicKey:
         """``1 + plaintext N``, the ciphertext that hides nothing; any integer, taken modulo N."""
         return 1 + plaintext % self.modulus * self.modulus
 
-    def mask(self, rho: int) -> mpz:
-        """``h^rho mod N^2``, constant-time in ``rho``."""
-        return power_of_secret(self.h, rho, self.square)
+    def powers(self, bases: Sequence[int], exponents: Sequence[int], bits: int) -> list[int]:
+        """``bases[i] ** exponents[i] mod N^2`` for secret exponents in ``[0, 2^bits)``, in constant time."""
+        column = self._arithmetic.enter(to_rows(bases, self.ciphertext_bytes))
+        powers = self._arithmetic.power(column, to_rows(exponents, -(-bits // 8)), bits)
+        return from_rows(self._arithmetic.leave(powers, len(bases), self.ciphertext_bytes))
+
+    def mask(self, rho: int, bits: int | None = None) -> mpz:
+        """``h^rho mod N^2``, constant-time in ``rho`` below ``2^bits`` (if not said, as long as for encryption)."""
+        return mpz(self.powers([self.h], [rho], bits or self.randomness_bits)[0])
 
     def encrypt(self, plaintext: int) -> tuple[int, int]:
         """Encrypt an integer in ``[0, N)``.
@@ -221,13 +234,13 @@ class PublicKey:
         return int(a * self.unhidden(plaintext) % self.square)
 
     def multiply(self, a: int, factor: int) -> int:
-        """A ciphertext of what ``a`` holds times an integer of any sign, modulo N; constant-time in its size.
+        """A ciphertext of what ``a`` holds times an integer, modulo N; its length and sign show in the time.
 
         A factor of 0 gives 1, a trivial ciphertext. The randomness is ``a``'s times the factor: rerandomize the result
         where the factor is secret.
         """
-        power = power_of_secret(a, abs(factor), self.square)
-        return int(gmpy2.invert(power, self.square) if factor < 0 else power)
+        power = self.powers([a], [abs(factor)], max(1, factor.bit_length()))[0]
+        return int(gmpy2.invert(power, self.square)) if factor < 0 else power
 
     def sum(self, ciphertexts: Sequence[int]) -> int:
         """A ciphertext of the sum; raises WrongLength for none, OutOfRange, NotAUnit for what is no ciphertext."""

@@ -13,7 +13,8 @@ Shoup 2000; Fouque, Poupard and Stern 2000; Damgard and Jurik 2001, section 4.
 Here a *dealer* makes the key: it knows everything until it forgets, so it must be trusted and its machine with it.
 Who holds a :class:`ThresholdKey` and answers can tell nothing about how they were made, so that a distributed
 generation can take the dealer's place. Fewer than t parties learn nothing of a plaintext; fewer than n - t + 1 can't
-stop the others. Partial decryption is constant-time in the share (GMP's ``mpn_sec_powm``); dealing is not.
+stop the others. Partial decryption is constant-time in the share, as :mod:`homomorphic.paillier` says of powers;
+dealing is not.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from gmpy2 import mpz
 
 from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import NotAUnit, NotEnoughShares, WrongJacobiSymbol, WrongKey, WrongKeyLength, WrongShare
-from homomorphic.paillier import KEY_BITS, PublicKey, power_of_secret, randomness_base
+from homomorphic.paillier import KEY_BITS, PublicKey, randomness_base
 from homomorphic.primes import Progress, safe_prime
 from homomorphic.proofs import decryption
 from homomorphic.proofs.decryption import MOST_PARTIES, DecryptionProof, Statement, Witness
@@ -219,8 +220,9 @@ class KeyShare(Secret):
             raise OutOfRange("share.index", f"no party has the index {self.index}")
         if not 0 < self.value < self.key.public_key.square:
             raise OutOfRange("share", "is not below its bound")
-        power = power_of_secret(self.key.base, self._exponent, self.key.public_key.square)
-        if power != self.key.verification_keys[self.index - 1]:
+        public_key = self.key.public_key
+        bits = decryption.secret_bits(public_key.bits)
+        if public_key.powers([self.key.base], [self._exponent], bits)[0] != self.key.verification_keys[self.index - 1]:
             raise WrongShare("share", "does not fit its verification key")
 
     @property
@@ -233,12 +235,25 @@ class KeyShare(Secret):
         Whoever calls this decides that the ciphertext may be decrypted: the share answers for anything that is a
         ciphertext. Raises what :meth:`PublicKey.check` raises.
         """
+        return self.partial_decrypt_batch([(ciphertext, context)])[0]
+
+    def partial_decrypt_batch(self, items: Sequence[tuple[int, bytes]]) -> list[PartialDecryption]:
+        """:meth:`partial_decrypt` of pairs (ciphertext, context), in less time than one by one."""
         key = self.key.public_key
-        key.check(ciphertext)
-        value = int(power_of_secret(ciphertext, 2 * self._exponent, key.square))
-        bare = PartialDecryption(self.index, value, DecryptionProof(key.bits, 0, 0, 0))
-        proof = decryption.prove(self.key.statement(ciphertext, bare, context), Witness(self._exponent))
-        return PartialDecryption(self.index, value, proof)
+        for ciphertext, _ in items:
+            key.check(ciphertext)
+        if not items:
+            return []
+        exponent = 2 * self._exponent
+        ciphertexts = [ciphertext for ciphertext, _ in items]
+        values = key.powers(ciphertexts, [exponent] * len(items), decryption.secret_bits(key.bits) + 1)
+        none = DecryptionProof(key.bits, 0, 0, 0)
+        answers = [PartialDecryption(self.index, value, none) for value in values]
+        statements = [
+            self.key.statement(c, answer, context) for (c, context), answer in zip(items, answers, strict=True)
+        ]
+        proofs = decryption.prove_batch(statements, Witness(self._exponent))
+        return [PartialDecryption(self.index, value, proof) for value, proof in zip(values, proofs, strict=True)]
 
     def to_bytes(self) -> bytes:
         """Canonical encoding, not encrypted: tag, index, s_i, then the committee's key."""
@@ -313,6 +328,7 @@ def deal_from_primes(
         ):
             break
     delta = factorial(parties)
-    keys = tuple(int(power_of_secret(base, delta * value, square)) for value in values)
+    exponents = [delta * value for value in values]
+    keys = tuple(public_key.powers([base] * parties, exponents, decryption.secret_bits(public_key.bits)))
     key = ThresholdKey(public_key, threshold, parties, base, keys)
     return key, [KeyShare(i, value, key) for i, value in enumerate(values, 1)]

@@ -42,7 +42,7 @@ from gmpy2 import mpz
 from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import WrongKey
 from homomorphic.multiexp import product_of_powers
-from homomorphic.paillier import PublicKey, power_of_secret
+from homomorphic.paillier import PublicKey
 from homomorphic.proofs.batch import CHALLENGE_BITS, SLACK_BITS, WEIGHT_BITS, bad_items
 from homomorphic.secret import Secret
 from zkcore.errors import OutOfRange, Refused
@@ -149,14 +149,33 @@ def _response_bound(bits: int) -> int:
 
 def prove(statement: Statement, witness: Witness) -> DecryptionProof:
     """Prove a statement that is true; raises what :meth:`Statement.check` raises."""
-    statement.check()
-    key = statement.public_key
-    bits = key.bits
-    r = secrets.randbits(secret_bits(bits) + CHALLENGE_BITS + SLACK_BITS)
-    a = int(power_of_secret(gmpy2.powmod(statement.ciphertext, 4, key.square), r, key.square))
-    b = int(power_of_secret(statement.base, r, key.square))
-    e = statement.challenge(a, b)
-    return DecryptionProof(bits, a, b, r + e * witness.exponent)
+    return prove_batch([statement], witness)[0]
+
+
+def prove_batch(statements: Sequence[Statement], witness: Witness) -> list[DecryptionProof]:
+    """Prove statements about one party's share and one key, all at once: faster than one by one.
+
+    Raises
+    ------
+    WrongKey
+        The statements are about different keys; and what :meth:`Statement.check` raises.
+    """
+    if len({(statement.public_key.fingerprint, statement.base) for statement in statements}) > 1:
+        raise WrongKey("statements", "are about different keys")
+    if not statements:
+        return []
+    for statement in statements:
+        statement.check()
+    key, base = statements[0].public_key, statements[0].base
+    bits = secret_bits(key.bits) + CHALLENGE_BITS + SLACK_BITS
+    nonces = [secrets.randbits(bits) for _ in statements]
+    fourths = [int(gmpy2.powmod(statement.ciphertext, 4, key.square)) for statement in statements]
+    powers = key.powers(fourths + [base] * len(nonces), nonces + nonces, bits)
+    proofs = []
+    for statement, r, a, b in zip(statements, nonces, powers, powers[len(nonces) :], strict=False):
+        e = statement.challenge(a, b)
+        proofs.append(DecryptionProof(key.bits, a, b, r + e * witness.exponent))
+    return proofs
 
 
 def _check(statement: Statement, proof: DecryptionProof) -> None:
@@ -176,7 +195,8 @@ def _hold(items: Sequence[tuple[Statement, DecryptionProof]]) -> bool:
     The powers by the long responses are gathered by base first: proofs about the same ciphertext, and all proofs of one
     committee, share an exponentiation.
     """
-    square = items[0][0].public_key.square
+    key = items[0][0].public_key
+    square = key.square
     long: defaultdict[int, int] = defaultdict(int)
     short: defaultdict[int, int] = defaultdict(int)
     for statement, proof in items:
@@ -189,8 +209,9 @@ def _hold(items: Sequence[tuple[Statement, DecryptionProof]]) -> bool:
         short[proof.b] += second
         short[statement.verification_keys[statement.index - 1]] += second * e
     left = mpz(1)
-    for base, exponent in long.items():
-        left = left * gmpy2.powmod(base, exponent, square) % square
+    bits = max(1, *(exponent.bit_length() for exponent in long.values()))
+    for power in key.powers(list(long), list(long.values()), bits):
+        left = left * power % square
     right = product_of_powers(list(short), list(short.values()), square)
     return bool((left * left - right * right) % square == 0)
 
@@ -204,20 +225,7 @@ def verify(statement: Statement, proof: DecryptionProof) -> bool:
         The statement or the proof is malformed: not ciphertexts, a response out of its range, another key's length.
     """
     _check(statement, proof)
-    key = statement.public_key
-    square = key.square
-    e = statement.challenge(proof.a, proof.b)
-    verification_key = statement.verification_keys[statement.index - 1]
-    base = gmpy2.powmod(statement.ciphertext, 4, square)
-    for g, x, commitment in (
-        (base, mpz(statement.value) ** 2 % square, proof.a),
-        (mpz(statement.base), mpz(verification_key), proof.b),
-    ):
-        left = gmpy2.powmod(g, proof.z, square)
-        right = commitment * gmpy2.powmod(x, e, square) % square
-        if (left * left - right * right) % square:
-            return False
-    return True
+    return _hold([(statement, proof)])
 
 
 def verify_batch(items: Sequence[tuple[Statement, DecryptionProof]]) -> list[int]:

@@ -208,8 +208,9 @@ def prove(statement: Statement, values: Sequence[int], rho: int, blindings: Sequ
 
     alpha = [secrets.randbits(_ALPHA_BITS) for _ in range(count)]
     beta = [secrets.randbelow(babyjubjub.ORDER) for _ in range(count)]
-    tau = secrets.randbits(key.randomness_bits + CHALLENGE_BITS + SLACK_BITS)
-    a = int(key.unhidden(_packed(alpha)) * key.mask(tau) % key.square)
+    tau_bits = key.randomness_bits + CHALLENGE_BITS + SLACK_BITS
+    tau = secrets.randbits(tau_bits)
+    a = int(key.unhidden(_packed(alpha)) * key.mask(tau, tau_bits) % key.square)
     b = tuple(pedersen.commit(x, s) for x, s in zip(alpha, beta, strict=True))
     e = statement.challenge(a, b)
     return LinkProof(

@@ -108,7 +108,7 @@ def _prove_unchecked(statement: Statement, values: list[int], rho: int, blinding
     alpha = [secrets.randbits(244) for _ in values]
     beta = [secrets.randbelow(babyjubjub.ORDER) for _ in values]
     tau = secrets.randbits(key.bits // 2 + 180)
-    a = int(key.unhidden(link._packed(alpha)) * key.mask(tau) % key.square)
+    a = int(key.unhidden(link._packed(alpha)) * key.mask(tau, key.bits // 2 + 180) % key.square)
     b = tuple(pedersen.commit(x, s) for x, s in zip(alpha, beta, strict=True))
     e = statement.challenge(a, b)
     return LinkProof(
@@ -187,7 +187,11 @@ def test_a_challenge_that_leaves_a_value_out_can_be_cheated() -> None:
     statement, _, _ = filed(values)
     z, u, w = secrets.randbits(240), secrets.randbelow(babyjubjub.ORDER), secrets.randbits(KEY.bits // 2 + 180)
     e = statement.challenge(1, ())  # chosen before A and B
-    a = KEY.unhidden(z) * KEY.mask(w) * gmpy2.invert(gmpy2.powmod(statement.ciphertext, e, KEY.square), KEY.square)
+    a = (
+        KEY.unhidden(z)
+        * KEY.mask(w, KEY.bits // 2 + 180)
+        * gmpy2.invert(gmpy2.powmod(statement.ciphertext, e, KEY.square), KEY.square)
+    )
     b = babyjubjub.add(pedersen.commit(z, u), babyjubjub.multiply(statement.commitments[0], -e))
     forged = LinkProof(KEY.bits, int(a % KEY.square), (b,), (z,), (u,), w)
     # the equations hold for that e ...
@@ -269,7 +273,7 @@ def test_the_element_minus_one_is_treated_alike_alone_and_in_batches() -> None:
     alpha = [secrets.randbits(244) for _ in values]
     beta = [secrets.randbelow(babyjubjub.ORDER) for _ in values]
     tau = secrets.randbits(KEY.bits // 2 + 180)
-    a = int(-KEY.unhidden(link._packed(alpha)) * KEY.mask(tau) % KEY.square)
+    a = int(-KEY.unhidden(link._packed(alpha)) * KEY.mask(tau, KEY.bits // 2 + 180) % KEY.square)
     b = tuple(pedersen.commit(x, s) for x, s in zip(alpha, beta, strict=True))
     e = statement.challenge(a, b)
     z = tuple(x + e * v for x, v in zip(alpha, values, strict=True))
@@ -288,7 +292,7 @@ def test_points_of_small_order_in_b_change_nothing(items: list[Item]) -> None:
     values = [3]
     statement, rho, blindings = filed(values)
     alpha, beta, tau = secrets.randbits(244), secrets.randbelow(babyjubjub.ORDER), secrets.randbits(400)
-    a = int(KEY.unhidden(alpha) * KEY.mask(tau) % KEY.square)
+    a = int(KEY.unhidden(alpha) * KEY.mask(tau, KEY.bits // 2 + 180) % KEY.square)
     b = (babyjubjub.add(pedersen.commit(alpha, beta), ORDER_TWO),)
     e = statement.challenge(a, b)
     u = (beta + e * blindings[0]) % babyjubjub.ORDER
