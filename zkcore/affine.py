@@ -68,15 +68,17 @@ def copy_point(like: Any, points: Any, reference: Any, out: Any, index: Any) -> 
 
 
 @inner
-def add_batch(like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place: Any, count: Any, work: Any) -> Any:
-    """``out[place[k]] = left[p[k]] + right[q[k]]`` for every k below ``count``.
+def add_batch(
+    like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place: Any, begin: Any, end: Any, work: Any
+) -> Any:
+    """``out[place[k]] = left[p[k]] + right[q[k]]`` for every k from ``begin`` to ``end``.
 
-    ``out`` may be ``left`` or ``right`` where every ``place[k]`` is ``p[k] >> 1`` or ``q[k] >> 1`` and no other sum of
-    the batch reads it. ``work`` is ``uint64[count or more, words]``.
+    ``out`` may be ``left`` or ``right`` where no sum of the batch reads what another one writes. ``work`` is
+    ``uint64[end - begin or more, words]``.
     """
     product = one(like)
-    for k in range(count):
-        store(work, k, product)
+    for k in range(begin, end):
+        store(work, k - begin, product)
         case = _case(left, p[k], right, q[k])
         if case == _SUM:
             product = product * (load(like, right, q[k] & -2) - load(like, left, p[k] & -2))
@@ -84,7 +86,7 @@ def add_batch(like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place:
             y = load_point(like, left, p[k])[1]
             product = product * (y + y)
     inverted = reciprocal(product)
-    for k in range(count - 1, -1, -1):
+    for k in range(end - 1, begin - 1, -1):
         case = _case(left, p[k], right, q[k])
         if case >= _DOUBLE:
             x1, y1 = load_point(like, left, p[k])
@@ -94,7 +96,7 @@ def add_batch(like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place:
             else:
                 xx = square(x1)
                 run, rise = y1 + y1, xx + xx + xx
-            slope = rise * (inverted * load(like, work, k))
+            slope = rise * (inverted * load(like, work, k - begin))
             inverted = inverted * run
             x = square(slope) - x1 - x2
             store(out, 2 * place[k], x)

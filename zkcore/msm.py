@@ -109,19 +109,16 @@ def _sort(points: Any, digits: Any, references: Any, start: Any) -> Any:
 @inner
 def _halve(like: Any, source: Any, references: Any, start: Any, out: Any, p: Any, q: Any, place: Any, work: Any) -> Any:
     """Sum neighbours within each bucket, ``source`` to ``out``; tells the largest number of points left in a bucket."""
-    written = pending = largest = 0
+    written = pairs = largest = 0
     begin = start[1]
     for b in range(1, start.shape[0] - 1):
         end = start[b + 1]
         start[b] = written
         for k in range(begin, end - 1, 2):
-            p[pending], q[pending], place[pending] = references[k], references[k + 1], written
+            p[pairs], q[pairs], place[pairs] = references[k], references[k + 1], written
+            pairs += 1
             references[written] = written << 1
             written += 1
-            pending += 1
-            if pending == p.shape[0]:
-                add_batch(like, source, p, source, q, out, place, pending, work)
-                pending = 0
         if (end - begin) & 1:
             copy_point(like, source, references[end - 1], out, written)
             references[written] = written << 1
@@ -129,7 +126,8 @@ def _halve(like: Any, source: Any, references: Any, start: Any, out: Any, p: Any
         largest = max(largest, written - start[b])
         begin = end
     start[start.shape[0] - 1] = written
-    add_batch(like, source, p, source, q, out, place, pending, work)
+    for first in range(0, pairs, BATCH):
+        add_batch(like, source, p, source, q, out, place, first, min(first + BATCH, pairs), work)
     return largest
 
 
@@ -140,21 +138,23 @@ def _window(like: Any, points: Any, digits: Any, buckets: Any, result: Any, inde
     _sort(points, digits, references, start)
     used = start[buckets + 1]
     words = points.shape[2]
-    first = np.empty(((used + buckets) // 2 + 1, 2, words), np.uint64)
-    second = np.empty(((used + 3 * buckets) // 4 + 1, 2, words), np.uint64)
-    p, q, place = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    p, q, place = np.empty(used // 2, np.int64), np.empty(used // 2, np.int64), np.empty(used // 2, np.int64)
     work = np.empty((BATCH, words), np.uint64)
-    largest = _halve(like, points, references, start, first, p, q, place, work)
-    while largest > 1:
-        largest = _halve(like, first, references, start, second, p, q, place, work)
-        first, second = second, first
+    source = points
+    out = np.empty(((used + buckets) // 2 + 1, 2, words), np.uint64)
+    spare = np.empty(((used + 3 * buckets) // 4 + 1, 2, words), np.uint64)
+    while True:
+        largest = _halve(like, source, references, start, out, p, q, place, work)
+        if largest <= 1:
+            break
+        source, out, spare = out, spare, out
     running = total = neutral(like)
     highest = buckets
     while highest > 0 and start[highest + 1] == start[highest]:
         highest -= 1
     for b in range(highest, 0, -1):  # the sum of b times bucket b is a sum of suffix sums
         if start[b + 1] > start[b]:
-            running = add_affine(running, load_affine(like, first, start[b]))
+            running = add_affine(running, load_affine(like, out, start[b]))
         total = add(total, running)
     store_projective(result, index, total)
 

@@ -33,15 +33,13 @@ def _fill(like: Any, table: Any, width: Any) -> Any:
     p, q, place = np.empty(half, np.int64), np.empty(half, np.int64), np.empty(half, np.int64)
     work = np.empty((half, table.shape[2]), np.uint64)
     for block in range(0, table.shape[0], half):
-        known = 1
-        while known < half:
-            for k in range(known):
-                p[k], q[k], place[k] = (block + k) << 1, (block + known - 1) << 1, block + known + k
-            add_batch(like, table, p, table, q, table, place, known, work)
-            known *= 2
-        if block + half < table.shape[0]:
-            p[0], place[0] = (block + half - 1) << 1, block + half
-            add_batch(like, table, p, table, p, table, place, 1, work)
+        for step in range(width if block + half < table.shape[0] else width - 1):
+            known = 1 << step
+            count = known if known < half else 1  # twice the last point of a block begins the next
+            for k in range(count):
+                p[k], q[k] = (block + known - count + k) << 1, (block + known - 1) << 1
+                place[k] = block + known + k
+            add_batch(like, table, p, table, q, table, place, 0, count, work)
 
 
 @inner
@@ -60,7 +58,7 @@ def _multiply(like: Any, table: Any, width: Any, digits: Any, out: Any) -> Any:
                     p[pending], place[pending] = i << 1, i
                     q[pending] = (window * half + abs(digit) - 1) << 1 | (digit < 0)
                     pending += 1
-            add_batch(like, out, p, table, q, out, place, pending, work)
+            add_batch(like, out, p, table, q, out, place, 0, pending, work)
 
 
 @kernel
