@@ -28,6 +28,7 @@ from gmpy2 import mpz
 from numpy.typing import NDArray
 
 from homomorphic import modular_kernels as kernels
+from homomorphic.multiexp import product_of_powers
 from zkcore.cpu import BACKEND
 from zkcore.lanes import LANES, LIMB_BITS, LIMB_MASK, aligned
 
@@ -202,6 +203,16 @@ class LaneModulus:
         kernels.power_rows(out, column, words, bits, window, self.one, table, chosen, keys, double, self._t(), n, limbs)
         return out
 
+    def product_of_powers(self, column: Words, exponents: Bytes, bits: int) -> Words:
+        """The product of all rows, each to its own public exponent below ``2^bits``; as :meth:`total`."""
+        cost = [-(-bits // w) * (len(column) + (2 << w) + w) for w in range(1, 13)]
+        window, size, out = 1 + cost.index(min(cost)), 2 * self.limbs, self._empty(1)
+        buckets, held = aligned(1 << window, size, LANES), self._empty(1)
+        keys, double, t = aligned(LANES), self._scratch(self.limbs), self._t()
+        words, n, limbs = _exponent_words(exponents), self._modulus, self.limbs
+        kernels.product_of_powers(out, column, words, bits, window, self.one, buckets, held, keys, double, t, n, limbs)
+        return out
+
     def fixed_base(self, base: int, bits: int) -> Words:
         """Table ``uint64[windows, 2^w, 2 limbs]`` of base ** (e 2^(w k)), for :meth:`fixed_power` up to ``bits``."""
         windows = -(-bits // FIXED_WINDOW)
@@ -297,6 +308,10 @@ class PlainModulus:
             gmpy2.powmod_sec(value, exponent, self._square) if exponent else mpz(1)
             for value, exponent in zip(column, powers, strict=True)
         ]
+
+    def product_of_powers(self, column: list[mpz], exponents: Bytes, bits: int) -> list[mpz]:
+        """As :meth:`LaneModulus.product_of_powers`."""
+        return [product_of_powers(column, from_rows(exponents), self._square)]
 
     def fixed_base(self, base: int, bits: int) -> list[list[mpz]]:
         """As :meth:`LaneModulus.fixed_base`."""

@@ -460,3 +460,51 @@ def fixed_power_rows(
             _multiply(out, block * size, out, block * size, chosen, 0, t, modulus, limbs)
             if block + 1 < out.shape[0]:
                 _multiply(out, (block + 1) * size, out, (block + 1) * size, chosen, size, t, modulus, limbs)
+
+
+@kernel
+def product_of_powers(
+    out: Any,
+    rows: Any,
+    exponents: Any,
+    bits: Any,
+    window: Any,
+    one: Any,
+    buckets: Any,
+    held: Any,
+    keys: Any,
+    double: Any,
+    t: Any,
+    modulus: Any,
+    limbs: Any,
+) -> Any:
+    """Product of all rows, each to its own public exponent, in every lane of ``out``, by buckets (Pippenger).
+
+    Every lane has buckets of its own, ``uint64[2^window, 2 limbs, 8]``. What is done depends on the exponents.
+    """
+    size = 2 * limbs
+    _copy(out, 0, one, 0, size)
+    for position in range((bits - 1) // window * window, -1, -window):
+        for _ in range(window):
+            _square(out, 0, out, 0, t, double, modulus, limbs)
+        for digit in range(1 << window):
+            _copy(buckets, digit * size, one, 0, size)
+        highest = np.uint64(0)
+        for block in range(rows.shape[0]):
+            _digits(keys, exponents, block * LANES, position, window)
+            most = keys.max()
+            if most == 0:
+                continue
+            highest = max(highest, most)
+            for j in range(size):
+                for lane in range(LANES):
+                    held[0, j, lane] = buckets[np.intp(keys[lane]), j, lane]
+            _multiply(held, 0, held, 0, rows, block * size, t, modulus, limbs)
+            for j in range(size):
+                for lane in range(LANES):
+                    buckets[np.intp(keys[lane]), j, lane] = held[0, j, lane]
+        _copy(held, 0, one, 0, size)
+        for digit in range(np.intp(highest), 0, -1):  # product of bucket ** digit as a product of suffix products
+            _multiply(held, 0, held, 0, buckets, digit * size, t, modulus, limbs)
+            _multiply(out, 0, out, 0, held, 0, t, modulus, limbs)
+    _fold(out, held, 0, t, modulus, limbs)

@@ -15,7 +15,7 @@ def _window(count: int, bits: int) -> int:
     return min(range(1, 17), key=lambda w: -(-bits // w) * (count + (2 << w)))
 
 
-def product_of_powers(bases: Sequence[int], exponents: Sequence[int], modulus: int) -> mpz:
+def product_of_powers(bases: Sequence[int | mpz], exponents: Sequence[int], modulus: int | mpz) -> mpz:
     """``prod bases[i] ** exponents[i] mod modulus``; every exponent is at least 0."""
     pairs = [(mpz(base), int(exponent)) for base, exponent in zip(bases, exponents, strict=True) if exponent]
     if not pairs:

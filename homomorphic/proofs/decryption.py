@@ -41,7 +41,6 @@ from gmpy2 import mpz
 
 from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import WrongKey
-from homomorphic.multiexp import product_of_powers
 from homomorphic.paillier import PublicKey
 from homomorphic.proofs.batch import CHALLENGE_BITS, SLACK_BITS, WEIGHT_BITS, bad_items
 from homomorphic.secret import Secret
@@ -212,7 +211,7 @@ def _hold(items: Sequence[tuple[Statement, DecryptionProof]]) -> bool:
     bits = max(1, *(exponent.bit_length() for exponent in long.values()))
     for power in key.powers(list(long), list(long.values()), bits):
         left = left * power % square
-    right = product_of_powers(list(short), list(short.values()), square)
+    right = key.product_of_powers(list(short), list(short.values()))
     return bool((left * left - right * right) % square == 0)
 
 

@@ -55,7 +55,6 @@ import gmpy2
 
 from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import SlotOverflow, WrongKey
-from homomorphic.multiexp import product_of_powers
 from homomorphic.packing import SLOT_BITS, VALUE_BITS, Packing
 from homomorphic.paillier import PublicKey
 from homomorphic.proofs.batch import CHALLENGE_BITS, SLACK_BITS, WEIGHT_BITS, bad_items
@@ -260,14 +259,14 @@ def _hold(items: Sequence[tuple[Statement, LinkProof, int]]) -> bool:
     key = items[0][0].public_key
     order = babyjubjub.ORDER
     plaintext = w = z = u = 0
-    bases, exponents = [], []
+    weights, weighted_challenges = [], []
     points, scalars = [], []
     for statement, proof, e in items:
         weight = secrets.randbits(WEIGHT_BITS)
         plaintext += weight * _packed(proof.z)
         w += weight * proof.w
-        bases += [proof.a, statement.ciphertext]
-        exponents += [weight, weight * e]
+        weights.append(weight)
+        weighted_challenges.append(weight * e)
         for j, commitment in enumerate(statement.commitments):
             weight = secrets.randbits(WEIGHT_BITS)
             z += weight * proof.z[j]
@@ -275,7 +274,8 @@ def _hold(items: Sequence[tuple[Statement, LinkProof, int]]) -> bool:
             points += [proof.b[j], commitment]
             scalars += [weight, weight * e]
     left = key.unhidden(plaintext) * gmpy2.powmod(key.h, w, key.square)
-    right = product_of_powers(bases, exponents, key.square)
+    bases = [proof.a for _, proof, _ in items] + [statement.ciphertext for statement, _, _ in items]
+    right = key.product_of_powers(bases, weights + weighted_challenges)
     if (left * left - right * right) % key.square:
         return False
     cofactor = babyjubjub.COFACTOR

@@ -82,6 +82,20 @@ def test_powers_of_a_fixed_base(kind: Any, n: int) -> None:
     assert from_rows(m.leave(powers, len(exponents), w)) == expected
 
 
+@pytest.mark.parametrize("n", [2**104 - 3, 2**1536 + 9], ids=int.bit_length)
+@pytest.mark.parametrize("count", [1, 9, 200])
+def test_products_of_powers(kind: Any, n: int, count: int) -> None:
+    m, square, w = kind(n), n * n, width(n)
+    bases = [value if value % n else 3 for value in numbers(n, count)]
+    for bits in (1, 100):
+        exponents = [(1 << bits) - 1, 0, *(secrets.randbits(bits) for _ in bases), *([0] * 16)][:count]
+        expected = 1
+        for base, exponent in zip(bases, exponents, strict=True):
+            expected = expected * pow(base, exponent, square) % square
+        product = m.product_of_powers(m.enter(to_rows(bases, w)), to_rows(exponents, 13), bits)
+        assert from_rows(m.leave(product, 1, w)) == [expected]
+
+
 def test_rows_wider_than_the_modulus_are_reduced(kind: Any) -> None:
     n = 2**1536 + 9
     values = [0, 1, 2**6144 - 1, n**3, *(secrets.randbits(6144) for _ in range(6))]

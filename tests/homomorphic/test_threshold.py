@@ -76,6 +76,16 @@ def test_a_single_private_key_agrees(toy_committee: Committee) -> None:
     assert toy_committee[0].combine(total, partials, CONTEXT).plaintext == private.decrypt(total) == (5 - 231) % key.n
 
 
+def test_many_ciphertexts_at_once(toy_committee: Committee) -> None:
+    key, shares = toy_committee
+    items = [(key.public_key.encrypt(10 * i)[0], b"group %d" % i) for i in range(11)]
+    answered = [share.partial_decrypt_batch(items) for share in shares[1:4]]
+    for i, (ciphertext, context) in enumerate(items):
+        assert key.combine(ciphertext, [partials[i] for partials in answered], context).plaintext == 10 * i
+        assert not key.verify_share(ciphertext, answered[0][i], items[i - 1][1])
+    assert shares[0].partial_decrypt_batch([]) == []
+
+
 def test_the_length_in_use(committee: Committee) -> None:
     key, _shares = committee
     assert key.public_key.bits == 3072
@@ -200,6 +210,7 @@ def test_every_value_of_the_proof_counts(toy_committee: Committee) -> None:
         "b (negated)": replace(proof, b=int(key.square - proof.b)),
         "z": replace(proof, z=proof.z + 1),
         "z (less)": replace(proof, z=proof.z - 1),
+        "z (none)": replace(proof, z=0),
     }
     for name, other in changed.items():
         assert not decryption.verify(statement, other), name
