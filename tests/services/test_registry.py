@@ -337,6 +337,19 @@ def test_nothing_takes_currency(world: World) -> None:
     assert all(entry.get("stateMutability") != "payable" for entry in artefact)
 
 
+def test_empty_arguments_are_refused(world: World) -> None:
+    for name, arguments in (
+        ("grant", ["0x" + "00" * 20, ROLES[Role.BANK]]),
+        ("grant", [address(world.stranger), 0]),
+        ("open_dataset", ["", address(world.department), 1]),
+        ("publish", ["", b"\1" * 32, b"\2" * 32]),
+        ("publish", ["schema", b"\4" * 32, bytes(32)]),
+    ):
+        with pytest.raises(Malformed):
+            world.admin._write(name, *arguments)
+        assert mine(world.admin, name, *arguments) == 0
+
+
 def test_role_lost_is_right_lost_but_what_was_done_stays(world: World) -> None:
     new = world.admin.acting_as(LedgerAccount.create())
     world.admin.grant(address(new), Role.DEPARTMENT)
