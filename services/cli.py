@@ -4,6 +4,7 @@ Exit status: 0 valid or done, 1 a proof or receipt that does not hold, 2 input t
 """
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -31,6 +32,11 @@ def say(as_json: bool, data: dict[str, Any], text: str) -> None:
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else text)
 
 
+def readable(value: str | int | Fraction) -> str | int:
+    """A value of an answer as JSON has it: an average that is no whole number as an exact fraction, e.g. "7/2"."""
+    return str(value) if isinstance(value, Fraction) else value
+
+
 def malformed(as_json: bool, why: str, **data: str) -> NoReturn:
     """End with status 2 and the reason."""
     if as_json:
@@ -48,6 +54,14 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON: {error}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content; ValueError with the reason if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
 
 
 @proof_app.command("verify")
@@ -73,6 +87,148 @@ def proof_verify(
     raise typer.Exit(0 if valid else 1)
 
 
+@receipt_app.command("verify")
+def receipt_verify(
+    receipt: Annotated[Path, typer.Argument(help="The receipt's file.")],
+    authority: Annotated[
+        Path | None, typer.Option(help="Certificate of the network's authority; authority.pem beside the receipt.")
+    ] = None,
+    ledger: Annotated[
+        str | None, typer.Option(help="Ledger file, or URL of a JSON-RPC endpoint; ledger.sqlite beside the receipt.")
+    ] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="Address of the registry contract; the one in registry.txt beside the receipt.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the receipt of an aggregate query, offline but for the ledger, and show its answer."""
+    from web3 import HTTPProvider
+
+    from services import receipts
+    from services.identity import Authority
+    from services.ledger import EmbeddedProvider, Ledger
+    from services.query import Unsupported
+    from zkcore.errors import Malformed, OutOfRange, WrongLength
+
+    beside = receipt.parent
+    try:
+        content = read_bytes(receipt)
+        trusted = Authority.from_pem(read_bytes(authority or beside / "authority.pem"))
+        where = ledger or str(beside / "ledger.sqlite")
+        address = registry or read_bytes(beside / "registry.txt").decode("ascii", "replace").strip()
+        provider = HTTPProvider(where) if "://" in where else EmbeddedProvider(Path(where), read_only=True)
+        chain = Ledger(provider, address)
+    except (Refused, ValueError, OSError) as error:
+        malformed(as_json, str(error))
+    try:
+        verified = receipts.verify(content, trusted, chain)
+    except (Malformed, WrongLength, OutOfRange, Unsupported) as error:
+        malformed(as_json, str(error), check=error.check, part=error.part)
+    except Refused as error:
+        data = {"valid": False, "check": error.check, "part": error.part, "why": error.why}
+        say(as_json, data, f"invalid: {error}")
+        raise typer.Exit(1) from None
+    rows = [
+        {
+            "group": "(other)" if row.other else ", ".join(row.group),
+            "records": row.count,
+            "values": dict(zip(verified.columns, (readable(value) for value in row.values), strict=True)),
+        }
+        for row in verified.rows
+    ]
+    data = {
+        "valid": True,
+        "query": verified.query.text,
+        "querier": verified.querier,
+        "operator": verified.operator.uri,
+        "time": verified.time.isoformat(),
+        "head": {"size": verified.head.size, "root": verified.head.root.hex()},
+        "trustees": list(verified.trustees),
+        "answers": rows,
+        "withheld": [", ".join(group) for group in verified.withheld],
+    }
+    by = f"decrypted by trustees {', '.join(map(str, verified.trustees))}"
+    lines = [
+        f"valid: {verified.query.text}",
+        f"asked by {verified.querier}, answered by {verified.operator.uri} at {verified.time.isoformat()}",
+        f"{by if verified.attested else 'counts only, by the word of the operator'}; "
+        f"log head of {verified.head.size} entries, on the ledger",
+    ]
+    for row in verified.rows:
+        values = zip(verified.columns, row.values, strict=True)
+        lines.append("  " + ", ".join(f"{name} = {readable(value)}" for name, value in values))
+    say(as_json, data, "\n".join(lines))
+
+
+@app.command()
+def info(as_json: AsJson = False) -> None:
+    """Say which back end runs, what the processor has, and where kernels and keys are kept."""
+    import platform
+
+    import numba
+    from llvmlite import binding
+
+    from services.keys import home
+    from zkcore import cpu, kernel
+
+    folder = kernel.cache_folder()
+    data = {
+        "python": platform.python_version(),
+        "numba": numba.__version__,
+        "back_end": cpu.BACKEND,
+        "processor": binding.get_host_cpu_name(),
+        "kernel_cache": str(folder) if folder else None,
+        "kernel_cache_warm": bool(folder and any(folder.rglob("*.nbc"))),
+        "home": str(home()),
+    }
+    say(as_json, data, "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in data.items()))
+
+
+@app.command()
+def demo(
+    enterprises: Annotated[
+        int | None, typer.Option(help="How many records to take, from 2 to 2000; 40 companies, or all of your own.")
+    ] = None,
+    schema: Annotated[Path | None, typer.Option(help="Your own schema, a TOML file.")] = None,
+    records: Annotated[Path | None, typer.Option(help="Your own records, a CSV file.")] = None,
+    query: Annotated[str | None, typer.Option(help="What the tax agency asks.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole job on this machine: parties, filings, a query, a score, and six cheats that are refused."""
+    import logging
+    import time
+
+    import structlog
+
+    from services import demo as demonstration
+    from services.terminal import Terminal
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    started = time.perf_counter()
+    terminal = Terminal(demonstration.STEPS, data_on_stdout=as_json)
+    try:
+        demonstration.check_enterprises(enterprises)
+        if (schema is None) != (records is None):
+            raise typer.BadParameter("--schema and --records go together")
+        if schema is not None and records is not None:
+            job = demonstration.own_job(schema, records, query, enterprises)
+        else:
+            job = demonstration.default_job(enterprises or demonstration.DEFAULT_ENTERPRISES, query)
+        outcome = demonstration.run(job, terminal)
+    except Refused as error:
+        malformed(as_json, str(error), check=error.check, part=error.part)
+    outcome.seconds["total"] = round(time.perf_counter() - started, 2)
+    if as_json:
+        typer.echo(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        demonstration.show_end(outcome, terminal)
+    raise typer.Exit(0 if outcome.right else 1)
+
+
 def main() -> None:
     """Entry point of the ``zkshare`` command."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -62,15 +64,15 @@ class Terminal:
             progress.update(task, total=1.0, completed=1.0, detail="")
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
-    def say(self, text: str = "") -> None:
-        """Print a line."""
-        self.console.print(text)
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line as it is, unbroken, in one of Rich's styles."""
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
 
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int = 1) -> None:
         """Print a table; columns from ``numbers_from`` on hold numbers and are set to the right."""
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for index, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if index >= numbers_from else "left", overflow="fold")
+            table.add_column(escape(heading), justify="right" if index >= numbers_from else "left", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(escape(cell) for cell in row))
         self.console.print(table)
