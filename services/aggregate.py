@@ -31,12 +31,15 @@ from services.query import Query, parse
 from services.receipts import Answer, Decryption, decryption_context
 from services.releases import Releases
 from services.replication import head_message
-from services.server import DEADLINE, Workers, answered
+from services.server import Workers, answered
 from services.status import error_info
 from zkcore.errors import Malformed, Refused, WrongLength
 
 LONGEST_QUERY = 24 * 3600.0
 """Seconds that a signed query may stay valid."""
+
+SHARE_TIME = 100.0
+"""Seconds that a trustee may take, replication included; below the time that a querier waits."""
 
 _log = structlog.get_logger("zkshare.aggregate")
 
@@ -199,7 +202,7 @@ class AggregateServicer(rpc.AggregateServiceServicer):
 
         async def ask(trustee: str, stub: "trustee_pb2_grpc.TrusteeServiceAsyncStub") -> _Shares:
             try:
-                response = await answered(stub.DecryptShare(request, timeout=DEADLINE))
+                response = await answered(stub.DecryptShare(request, timeout=SHARE_TIME))
                 given = tuple(PartialDecryption.from_bytes(item) for item in response.partial_decryptions)
                 if len(given) != len(request.groups):
                     raise WrongLength("partial_decryptions", "not one share a group")

@@ -140,7 +140,14 @@ class CreditServicer(rpc.CreditServiceServicer):
         self._authority = authority
         self._workers = workers
         self._clock = clock
+        self._closed = False
         self._news: defaultdict[str, asyncio.Condition] = defaultdict(asyncio.Condition)
+
+    async def close(self) -> None:
+        """Ends the streams of those who watch, so that the server can stop; they call again elsewhere or later."""
+        self._closed = True
+        for topic in list(self._news):
+            await self._tell(topic)
 
     def join(self, server: grpc.aio.Server) -> None:
         """Registers the servicer with a server."""
@@ -191,7 +198,7 @@ class CreditServicer(rpc.CreditServiceServicer):
     ) -> AsyncIterator[pb.WatchRequestsResponse]:
         subject, seen = caller(context).name, 0
         news = self._news[f"subject {subject}"]
-        while True:
+        while not self._closed:
             async with news:
                 found = await self._workers.run(self._requests.open, subject, seen, self._clock())
                 if not found:

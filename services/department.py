@@ -5,9 +5,9 @@ is. The database holds records and blindings, so it is as secret as the records 
 owner only.
 """
 
-import asyncio
 import json
 import secrets
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ class Department(rpc.DepartmentServiceServicer):
         self._workers = workers
         self._trees: dict[str, MerkleTree] = {}
         self._epochs: dict[str, int] = {}
-        self._committing = asyncio.Lock()
+        self._trees_lock = threading.Lock()
         self._server = Server(identity, config.listen, [self])
 
     @property
@@ -109,13 +109,14 @@ class Department(rpc.DepartmentServiceServicer):
     async def commit(self, dataset: str, records: Iterable[Record]) -> int:
         """Appends records to a dataset's tree and anchors the new root, which it returns.
 
+        If the ledger fails, the records are kept and anchored by the next commit or start.
+
         Raises
         ------
         services.department.RecordExists
             If one of them is of a subject and period that the dataset has; none is appended then.
         """
-        async with self._committing:
-            return await self._workers.run(self._commit, self._parameters.named(dataset), list(records))
+        return await self._workers.run(self._commit, self._parameters.named(dataset), list(records))
 
     async def ListDatasets(
         self, request: pb.ListDatasetsRequest, context: grpc.aio.ServicerContext
@@ -152,6 +153,10 @@ class Department(rpc.DepartmentServiceServicer):
             self._anchor(name)
 
     def _commit(self, dataset: Dataset, records: Sequence[Record]) -> int:
+        with self._trees_lock:
+            return self._append(dataset, records)
+
+    def _append(self, dataset: Dataset, records: Sequence[Record]) -> int:
         tree = self._trees[dataset.name]
         rows = []
         for position, record in enumerate(records, tree.size):
@@ -201,8 +206,9 @@ class Department(rpc.DepartmentServiceServicer):
         if not rows or name not in self._trees:
             raise NotFound("record", "no record of yours in this dataset for this period")
         position, attributes, values, blinding = rows[0]
-        tree = self._trees[name]
         record = Record(
             self._parameters.named(name).schema, subject, period, json.loads(attributes), json.loads(values)
         )
-        return Opening(record, int.from_bytes(blinding, "big"), tree.root, tree.path(position))
+        with self._trees_lock:
+            tree = self._trees[name]
+            return Opening(record, int.from_bytes(blinding, "big"), tree.root, tree.path(position))

@@ -76,6 +76,8 @@ class LocalNetwork:
         Where databases and the ledger are kept; readable by its owner only.
     consent
         How the enterprises decide on score requests.
+    anchor_seconds
+        How often the node anchors its log by itself.
     threads
         Threads for CPU work, shared by all parties.
     progress
@@ -95,7 +97,9 @@ class LocalNetwork:
         threads: int = 2,
         progress: Callable[[str], None] = lambda what: None,
         clock: Callable[[], float] = time.time,
+        anchor_seconds: float = 2.0,
     ) -> None:
+        self._anchor_seconds = anchor_seconds
         self._plan = plan
         self._directory = directory
         self._consent = consent
@@ -184,7 +188,7 @@ class LocalNetwork:
         operator = self.identity(Role.OPERATOR, OPERATOR)
         self._progress("node")
         self.node = Node(
-            NodeConfig(self._directory / "node.sqlite", self.rights),
+            NodeConfig(self._directory / "node.sqlite", self.rights, anchor_seconds=self._anchor_seconds),
             operator,
             self.parameters,
             self.ledger.acting_as(accounts[Role.OPERATOR, OPERATOR]),

@@ -26,7 +26,7 @@ from services.policy import Rights
 from services.proving import VerificationServicer
 from services.releases import Releases
 from services.replication import LogServicer
-from services.server import FREE_PORT, Address, Server, Servicer, Workers, channel
+from services.server import FREE_PORT, Address, Repeated, Server, Servicer, Workers, channel
 from services.store.sqlite import SqliteDatabase
 from services.submission import Intake, SubmissionServicer
 from services.verification import SubmissionVerifier
@@ -46,11 +46,14 @@ class NodeConfig:
         Who may query which dataset.
     listen
         Where it listens.
+    anchor_seconds
+        How often the head of a log that has grown is put on the ledger; a query does so at once.
     """
 
     database: Path
     rights: Rights
     listen: Address = FREE_PORT
+    anchor_seconds: float = 5.0
 
 
 class Node:
@@ -80,6 +83,7 @@ class Node:
         self._anchored: Head | None = None
         self._anchoring = asyncio.Lock()
         self._server: Server | None = None
+        self._anchoring_task = Repeated("anchor", self.anchor, config.anchor_seconds)
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     @property
@@ -113,27 +117,34 @@ class Node:
             self._workers,
             self._clock,
         )
+        requests = ScoreRequests(self._database)
+        self._credit = CreditServicer(requests, self._parameters.authority, self._workers, self._clock)
         servicers: list[Servicer] = [
             SubmissionServicer(self._intake, self._journal, self._parameters, self._workers),
             LogServicer(self._journal, lambda: self._anchored, self._workers),
             self._aggregate,
-            CreditServicer(ScoreRequests(self._database), self._parameters.authority, self._workers, self._clock),
+            self._credit,
             VerificationServicer(self._workers),
         ]
         self._server = Server(self._identity, self._config.listen, servicers)
         await self._intake.start()
         await self._server.start()
+        self._anchoring_task.start()
 
     async def stop(self) -> None:
         """Lets running calls end, anchors the log, then closes."""
         if self._server is None:
             return
+        await self._anchoring_task.stop()
+        await self._credit.close()
         await self._server.stop()
         await self._intake.stop()
         for there in self._channels.values():
             await there.close(None)
-        await self.anchor()
-        self._database.close()
+        try:
+            await self.anchor()
+        finally:
+            self._database.close()
 
     def meet(self, trustees: Mapping[str, Address]) -> None:
         """Takes the trustees' addresses, by name."""

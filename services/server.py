@@ -5,6 +5,7 @@ free. TLS 1.3 is the floor on both sides.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from services.access import Gate
 from services.errors import Busy
 from services.identity import Identity, Role
 from services.status import from_rpc_error
+from zkcore.errors import Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +72,45 @@ class Workers:
     def close(self) -> None:
         """Waits for what runs, drops what waits."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Repeated:
+    """Work that a party does by itself again and again; a failure is logged, and the next round tries anew.
+
+    Parameters
+    ----------
+    work
+        What to do.
+    seconds
+        How long to wait between rounds.
+    """
+
+    def __init__(self, name: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
+        self._name = name
+        self._work = work
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ends, if it had begun; a round at work is cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self._work()
+            except Exception as error:
+                why = f"{error.part} [{error.check}]" if isinstance(error, Refused) else type(error).__name__
+                _log.warning("will try again", work=self._name, why=why)
 
 
 class Servicer(Protocol):

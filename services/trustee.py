@@ -28,7 +28,7 @@ from services.policy import Plan, Rights
 from services.receipts import decryption_context
 from services.releases import Releases
 from services.replication import Replica
-from services.server import FREE_PORT, Address, Server, Workers, channel
+from services.server import FREE_PORT, Address, Repeated, Server, Workers, channel
 from services.store.sqlite import SqliteDatabase
 from services.verification import SubmissionVerifier
 
@@ -47,12 +47,15 @@ class TrusteeConfig:
         Who may query which dataset, by the trustee's own word.
     listen
         Where it listens.
+    follow_seconds
+        How often it looks for new heads on the ledger; a query makes it look at once.
     """
 
     database: Path
     node: Address
     rights: Rights
     listen: Address = FREE_PORT
+    follow_seconds: float = 1.0
 
 
 class Trustee(rpc.TrusteeServiceServicer):
@@ -78,6 +81,7 @@ class Trustee(rpc.TrusteeServiceServicer):
         self._workers = workers
         self._clock = clock
         self._server = Server(identity, config.listen, [self])
+        self._following = Repeated("follow", self._follow, config.follow_seconds)
 
     @property
     def address(self) -> Address:
@@ -94,9 +98,11 @@ class Trustee(rpc.TrusteeServiceServicer):
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._replica = Replica(self._journal, verifier, self._ledger, self._channel, self._workers)
         await self._server.start()
+        self._following.start()
 
     async def stop(self) -> None:
         """Lets running calls end, then closes."""
+        await self._following.stop()
         await self._server.stop()
         await self._channel.close(None)
         self._database.close()
@@ -116,6 +122,12 @@ class Trustee(rpc.TrusteeServiceServicer):
             raise CohortMismatch("head.size", "the querier asks at another head")
         await self._replica.follow(head)
         return await self._workers.run(self._decrypt, request, asked, head)
+
+    async def _follow(self) -> None:
+        """Brings the replica to the newest head on the ledger, so that queries need not wait for it."""
+        newest = await self._workers.run(self._ledger.latest_head)
+        if newest is not None and newest.size > self._journal.size:
+            await self._replica.follow(Head(newest.size, newest.root))
 
     def _decrypt(self, request: pb.DecryptShareRequest, asked: Asked, head: Head) -> pb.DecryptShareResponse:
         """Decides, compares, decrypts; runs in a worker thread. The release is on disk before the share is used."""

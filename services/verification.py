@@ -95,7 +95,7 @@ class SubmissionVerifier:
             try:
                 verdicts.append(self._read(entry, known))
             except Refused as refused:
-                verdicts.append(refused)
+                verdicts.append(_within_submission(refused))
         self._check_proofs(verdicts)
         self._check_links(verdicts)
         return [verdict if isinstance(verdict, Refused) else _accepted(verdict) for verdict in verdicts]
@@ -167,6 +167,13 @@ def field_element(part: str, encoded: bytes) -> int:
     if value >= R:
         raise OutOfRange(part, "not below the field's modulus")
     return value
+
+
+def _within_submission(refused: Refused) -> Refused:
+    """The same refusal, its part named from the submission down."""
+    if refused.part.split(".")[0] == "submission":
+        return refused
+    return type(refused)(f"submission.{refused.part}", refused.why)
 
 
 def _accepted(read: _Read) -> Accepted:

@@ -67,7 +67,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) ->
         def consent(request: ScoreRequest) -> bool:
             return started[0].consent
 
-        async with LocalNetwork(parties.plan(), directory, consent) as network:
+        async with LocalNetwork(parties.plan(), directory, consent, anchor_seconds=3600) as network:
             started.append(Running(network, directory, tap, lines))
             await _file(started[0])
             yield started[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from services.api.zkshare.v1 import department_pb2
 from tests.services import parties
@@ -29,7 +30,7 @@ def forms(value: int) -> Iterator[bytes]:
         yield from (binary.lstrip(b"\x00"), binary.lstrip(b"\x00")[::-1], binary, binary[::-1])
 
 
-@pytest.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def planted(running: Running) -> dict[str, set[bytes]]:
     """What must not be seen, by what it is: private fields, blindings, and a score that one bank alone may see."""
     secrets: dict[str, set[bytes]] = {}
@@ -41,7 +42,7 @@ async def planted(running: Running) -> dict[str, set[bytes]]:
     return secrets
 
 
-@pytest.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def used(running: Running) -> None:
     """Every kind of exchange has happened: filings by now, and here queries, scores, refusals."""
     network = running.network

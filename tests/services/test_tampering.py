@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -68,7 +69,7 @@ class Flows:
         self.running = running
         self.network = running.network
         self.directory = directory
-        self.name = parties.FILED[0]
+        self.name = parties.FILED[2]
         self.enterprise = self.network.enterprises[self.name]
         self.bank = self.network.banks["bank"]
         self.submission = running.submissions[self.name]
@@ -237,7 +238,7 @@ async def test_every_altered_field_is_refused(flows: Flows, method: MethodDescri
     await flows.flow(method)()
 
 
-@pytest.fixture(scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pending(flows: Flows) -> tuple[PendingScore, credit_pb2.ScoreProof]:
     """A request of a bank and the enterprise's proof for it."""
     pending = await flows.request()
