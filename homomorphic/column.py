@@ -21,11 +21,13 @@ memory independently of every secret; with GMP the table of encryption is looked
 
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from typing import Any
 
 import gmpy2
 import numpy as np
+from gmpy2 import mpz
 from numpy.typing import NDArray
 
 from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
@@ -120,19 +122,10 @@ class CiphertextColumn:
         WrongLength, OutOfRange, TrivialCiphertext, NotAUnit
             Not a whole number of ciphertexts, or none; one that is not a ciphertext of the key.
         """
-        width = public_key.ciphertext_bytes
-        flat = np.frombuffer(data, np.uint8)
-        if not len(flat) or len(flat) % width:
-            raise WrongLength("column", f"is not a whole number of ciphertexts of {width} bytes")
-        rows = flat.reshape(-1, width)
-        _check_rows(public_key, rows)
+        rows = _rows_of(public_key, data)
         arithmetic = _arithmetic(public_key)
         column = cls(public_key, arithmetic.modulus.enter(rows), len(rows))
-        # A product is a unit exactly when every factor is.
-        if gmpy2.gcd(column.sum().to_ciphertexts()[0], public_key.modulus) != 1:
-            for i, ciphertext in enumerate(from_rows(rows)):
-                public_key.check(ciphertext, f"column[{i}]")
-            raise NotAUnit("column", "shares a factor with the modulus")
+        _check_units(public_key, rows, column.sum().to_ciphertexts()[0])
         return column
 
     @classmethod
@@ -261,6 +254,41 @@ class CiphertextColumn:
         p_inverse, half = int(gmpy2.invert(p, q)), key.n // 2
         values = (m_p + (m_q - m_p) * p_inverse % q * p for m_p, m_q in zip(*halves, strict=True))
         return [value - key.n if value > half else value for value in values]
+
+
+def sum_of_bytes(public_key: PublicKey, data: bytes | memoryview | Bytes, threads: int = 1) -> int:
+    """A ciphertext of the sum of ciphertexts laid out as :meth:`CiphertextColumn.from_bytes` reads them.
+
+    Faster than making a column, and without memory for one: fit for a memory-mapped file. Checks and raises the same.
+    """
+    rows = _rows_of(public_key, data)
+    modulus = _arithmetic(public_key).modulus
+    with ThreadPoolExecutor(threads) as pool:
+        parts = pool.map(modulus.total_of_rows, np.array_split(rows, threads))
+    total = mpz(1)
+    for part in parts:
+        total = total * part % public_key.square
+    _check_units(public_key, rows, int(total))
+    return int(total)
+
+
+def _rows_of(key: PublicKey, data: bytes | memoryview | Bytes) -> Bytes:
+    """The rows of a buffer, each in (1, N^2)."""
+    width = key.ciphertext_bytes
+    flat = np.frombuffer(data, np.uint8)
+    if not len(flat) or len(flat) % width:
+        raise WrongLength("column", f"is not a whole number of ciphertexts of {width} bytes")
+    rows = flat.reshape(-1, width)
+    _check_rows(key, rows)
+    return rows
+
+
+def _check_units(key: PublicKey, rows: Bytes, product: int) -> None:
+    """Refuse rows that are no units, given their product, which is a unit exactly when every one is."""
+    if gmpy2.gcd(product, key.modulus) != 1:
+        for i, ciphertext in enumerate(from_rows(rows)):
+            key.check(ciphertext, f"column[{i}]")
+        raise NotAUnit("column", "shares a factor with the modulus")
 
 
 def _plaintexts_modulo(p: int, rows: Bytes, key: PublicKey) -> list[int]:

@@ -41,6 +41,8 @@ FIXED_WINDOW = 6
 LOOKUP_WINDOW = 8
 """The same where entries are looked up."""
 
+_CHUNK = 4096
+
 
 def to_rows(values: Sequence[int], width: int) -> Bytes:
     """Big-endian rows ``uint8[n, width]`` of integers in ``[0, 2^(8 width))``."""
@@ -113,6 +115,8 @@ class LaneModulus:
         # Digits below R n, so that reducing one gives less than 2n.
         digit = self.limbs + (self.n.bit_length() - 1) // LIMB_BITS
         digits = -(-rows.shape[1] * 8 // (LIMB_BITS * digit))
+        if digits == 1:
+            return self._pad(self.multiply(self._reduced(words), self.constant(self.r**2)), len(rows))
         wide = aligned(blocks, digits * digit, LANES)
         kernels.spread(words, wide, digits * digit)
         total, reduced, raw = self._empty(blocks), self._empty(blocks), self._empty(blocks)
@@ -123,6 +127,32 @@ class LaneModulus:
             part = self.multiply(reduced, self.constant((self.r**2 << (LIMB_BITS * digit * k)) % self.n**2))
             kernels.add_rows(total, total, part, self.limbs)
         return self._pad(total, len(rows))
+
+    def _reduced(self, words: Words) -> Words:
+        """Integers below R n as pairs, divided by R."""
+        column = self._empty(-(-len(words) // LANES))
+        kernels.spread(words, column, 2 * self.limbs)
+        kernels.reduce_rows(column, column, self._t(), self._modulus, self.limbs)
+        return column
+
+    def total_of_rows(self, rows: Bytes) -> int:
+        """The product of integers below n^2, without making a column of all of them."""
+        result = mpz(1)
+        for first in range(0, len(rows), _CHUNK):
+            words = _words_of(rows[first : first + _CHUNK])
+            column = self._reduced(words)
+            count = len(column) * LANES
+            if count > len(words):
+                column[-1, :, len(words) % LANES :] = self._divided[0, :, :1]
+            product = from_rows(self.leave(self.total(column), 1, -(-2 * self.n.bit_length() // 8)))[0]
+            # Every factor came divided by R, every product and leaving too: 2 count powers of R, of `_divided` as well.
+            result = result * product * gmpy2.powmod(self.r, 2 * count, self.n**2) % self.n**2
+        return int(result)
+
+    @cached_property
+    def _divided(self) -> Words:
+        """1 / R."""
+        return self._reduced(_words_of(to_rows([1] * LANES, 8)))
 
     def enter_plaintexts(self, rows: Bytes) -> Words:
         """A column of 1 + m n for integers m below 2n."""
@@ -285,6 +315,10 @@ class PlainModulus:
         for value in column:
             product = product * value % self._square
         return [product]
+
+    def total_of_rows(self, rows: Bytes) -> int:
+        """As :meth:`LaneModulus.total_of_rows`."""
+        return int(self.total([mpz(value) for value in from_rows(rows)])[0])
 
     def totals(self, column: list[mpz], order: NDArray[np.int64], starts: NDArray[np.int64]) -> list[mpz]:
         """As :meth:`LaneModulus.totals`."""

@@ -201,17 +201,19 @@ def _canonical(out: Any, at: Any, t: Any, modulus: Any, limbs: Any) -> Any:
 @kernel
 def spread(words: Any, blocks: Any, limbs: Any) -> Any:
     """Big-endian rows ``uint64[n, width]`` as they lie in memory to limbs ``uint64[ceil(n / 8), limbs, 8]``."""
-    width = words.shape[1]
-    for row in range(words.shape[0]):
+    count, width = words.shape
+    for block in range(blocks.shape[0]):
+        first = LANES * block
         for j in range(limbs):
             bit = LIMB_BITS * j
             at, shift = bit >> 6, np.uint64(bit & 63)
-            value = np.uint64(0)
-            if at < width:
-                value = _swapped(words[row, width - 1 - at]) >> shift
-                if shift > np.uint64(12) and at + 1 < width:
-                    value |= _swapped(words[row, width - 2 - at]) << (np.uint64(64) - shift)
-            blocks[row >> 3, j, row & 7] = value & np.uint64(LIMB_MASK)
+            for lane in range(min(LANES, count - first)):
+                value = np.uint64(0)
+                if at < width:
+                    value = _swapped(words[first + lane, width - 1 - at]) >> shift
+                    if shift > np.uint64(64 - LIMB_BITS) and at + 1 < width:
+                        value |= _swapped(words[first + lane, width - 2 - at]) << (np.uint64(64) - shift)
+                blocks[block, j, lane] = value & np.uint64(LIMB_MASK)
 
 
 @kernel

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homomorphic import column as column_module
-from homomorphic.column import CiphertextColumn
+from homomorphic.column import CiphertextColumn, sum_of_bytes
 from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
 from homomorphic.modular import LaneModulus, PlainModulus
 from homomorphic.packing import Packing, slots_in
@@ -125,6 +125,18 @@ def test_arrays_are_taken_as_they_are() -> None:
     ):
         assert enc(array).decrypt(TOY) == array.tolist()
         assert (enc([1] * len(array)) + array).decrypt(TOY) == [value + 1 for value in array.tolist()]
+
+
+def test_sums_of_bytes() -> None:
+    column = enc(list(range(30)))
+    for threads in (1, 2, 7):
+        for some in (column, column[:1], column[:9]):
+            total = sum_of_bytes(KEY, some.to_bytes(), threads)
+            assert total == some.sum().to_ciphertexts()[0]
+    with pytest.raises(NotAUnit, match=r"column\[1\]"):
+        sum_of_bytes(KEY, column[:1].to_bytes() + N.to_bytes(KEY.ciphertext_bytes, "big"))
+    with pytest.raises(WrongLength):
+        sum_of_bytes(KEY, b"")
 
 
 def test_slices_and_concatenation() -> None:

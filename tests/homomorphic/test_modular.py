@@ -55,6 +55,16 @@ def test_arithmetic_is_that_of_integers(kind: Any, n: int, count: int) -> None:
     for value in units:
         expected = expected * value % square
     assert out(m.total(m.enter(to_rows(units, w))), 1) == [expected]
+    assert m.total_of_rows(to_rows(units, w)) == expected
+
+
+def test_totals_of_many_rows(kind: Any) -> None:
+    n = 2**104 - 3
+    values = [1 + secrets.randbelow(n * n - 1) for _ in range(2 * 4096 + 3)]
+    expected = 1
+    for value in values:
+        expected = expected * value % (n * n)
+    assert kind(n).total_of_rows(to_rows(values, 26)) == expected
 
 
 @pytest.mark.parametrize("n", [2**103 - 1, 2**1536 + 9, 2**3072 - 1])
