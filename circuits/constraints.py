@@ -24,6 +24,7 @@ from circuits import replay
 from zkcore import field
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
+from zkcore.formats import r1cs as r1cs_format
 from zkcore.limbs import to_limbs
 from zkcore.r1cs import R1CS, SparseMatrix
 
@@ -263,6 +264,18 @@ class Circuit:
     def digest(self) -> bytes:
         """Digest of the constraint system (32 bytes); names and labels do not enter."""
         return self._r1cs.digest()
+
+    def to_r1cs(self) -> bytes:
+        """The constraint system as an ``.r1cs`` file, for snarkjs and others."""
+        private = sum(count for _, count in self._inputs.values()) - len(self.public_names)
+        return r1cs_format.write(self._r1cs, private)
+
+    def to_sym(self) -> str:
+        """The names of wires as a ``.sym`` file: label, wire, component and name, a line each."""
+        names = [f"wire[{wire}]" for wire in range(self._r1cs.n_wires)]
+        for name, (first, count) in self._inputs.items():
+            names[first : first + count] = [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
+        return "".join(f"{wire},{wire},0,main.{name}\n" for wire, name in enumerate(names) if wire)
 
     @property
     def n_constraints(self) -> int:

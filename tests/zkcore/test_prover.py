@@ -1,15 +1,13 @@
 """Setup and prover: proofs that independent verifiers accept, wrong witnesses and damaged keys that are refused."""
 
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import groth16py
 import numpy as np
 import pytest
+from node import needs_snarkjs, run_script
 from systems import chain, matrix
 
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
@@ -234,18 +232,10 @@ def test_a_false_key_lets_no_proof_out(proved) -> None:
             prove(replace(proving_key, **{name: changed}), witness)
 
 
-def node_module(name: str) -> bool:
-    node = shutil.which("node")
-    found = node and subprocess.run([node, "-e", f"require.resolve('{name}')"], capture_output=True, check=False)
-    return bool(found and found.returncode == 0)
-
-
-@pytest.mark.skipif(not node_module("snarkjs"), reason="needs node and the npm module snarkjs (NODE_PATH)")
+@needs_snarkjs
 def test_snarkjs(proved) -> None:
     *_, key, _, proof, public = proved
     swapped = [public[1], public[0]]
     cases = [(key, public, proof), (key, swapped, proof), (key, public, replace(proof, c=proof.a))]
     text = json.dumps([[k.to_snarkjs(), public_to_json(inputs), p.to_snarkjs()] for k, inputs, p in cases])
-    script = Path(__file__).with_name("snarkjs_verify.cjs")
-    done = subprocess.run(["node", script], input=text.encode(), capture_output=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == [True, False, False]
+    assert json.loads(run_script("snarkjs_verify.cjs", text=text)) == [True, False, False]

@@ -38,6 +38,7 @@ _VERSION = 1
 _HEADER = Struct("<16sI32s8Q")
 LARGEST_DOMAIN_BITS = TWO_ADICITY - 1
 """The points of H come from the domain of twice the size."""
+_UNKNOWN = bytes(32)
 _POINTS = ("constants", "points_a", "points_b", "points_b2", "points_c", "points_h")
 
 
@@ -66,7 +67,7 @@ class ProvingKey:
     Attributes
     ----------
     r1cs_digest
-        Digest of the constraint system that the key belongs to.
+        Digest of the constraint system that the key belongs to; None where that is not known.
     n_public, n_wires
         As in the constraint system.
     domain_bits
@@ -87,7 +88,7 @@ class ProvingKey:
         uint64[2^domain_bits, 2, 4].
     """
 
-    r1cs_digest: bytes
+    r1cs_digest: bytes | None
     n_public: int
     n_wires: int
     domain_bits: int
@@ -112,7 +113,7 @@ class ProvingKey:
         sizes = [self.n_public, self.n_wires, self.domain_bits, len(verifying_key)]
         for matrix in (self.a, self.b):
             sizes += [len(matrix.row_start) - 1, len(matrix.column)]
-        parts = [_HEADER.pack(_MAGIC, _VERSION, self.r1cs_digest, *sizes), verifying_key]
+        parts = [_HEADER.pack(_MAGIC, _VERSION, self.r1cs_digest or _UNKNOWN, *sizes), verifying_key]
         arrays = [
             *(getattr(matrix, name) for matrix in (self.a, self.b) for name in ("row_start", "column", "coefficient")),
             *(getattr(self, name) for name in _POINTS),
@@ -164,8 +165,8 @@ class ProvingKey:
         a, b = matrices
         points = list(arrays)
         for name, array in zip(_POINTS, points, strict=True):
-            _check_points(f"proving_key.{name}", array)
-        return cls(digest, n_public, n_wires, domain_bits, a, b, verifying_key, *points)
+            check_points(f"proving_key.{name}", array)
+        return cls(None if digest == _UNKNOWN else digest, n_public, n_wires, domain_bits, a, b, verifying_key, *points)
 
 
 def _arrays(data: bytes, start: int, shapes: list[tuple[int, ...]]) -> Iterator[Rows]:
@@ -185,7 +186,7 @@ def _check_matrix(part: str, matrix: SparseMatrix, n_wires: int) -> None:
         raise OutOfRange(part, "a coefficient is not below the scalar field's modulus")
 
 
-def _check_points(part: str, points: Rows) -> None:
+def check_points(part: str, points: Rows) -> None:
     if not below(points.reshape(-1, 4), P):
         raise OutOfRange(part, "a coordinate is not below the field's modulus")
     failed = (_first_off_curve_g1 if points.ndim == 3 else _first_off_curve_g2)(points.reshape(len(points), 2, -1))

@@ -1,0 +1,149 @@
+"""Proving keys ``.zkey`` for Groth16, version 1, as snarkjs 0.7 writes and reads them.
+
+Points are affine, coordinates in Montgomery form (times 2^256), little-endian, zeros for the neutral element.
+
+| section | content |
+| --- | --- |
+| 1 | protocol: 1 for Groth16 |
+| 2 | size and value of both primes, numbers of wires and public inputs, size of the domain, alpha, beta, gamma, delta |
+| 3 | ``ic`` |
+| 4 | entries of A and B: matrix, row, wire, value times 2^512 mod R |
+| 5 to 9 | A, B in G1, B in G2, C, H |
+| 10 | digest of the circuit and contributions of the ceremony |
+
+The contributions are not verified here: whether the ceremony was sound is the ceremony's own question. Points of G2
+are checked to be on the curve, those of the verifying key to lie in the subgroup too.
+"""
+
+from struct import pack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkcore.bn254 import P, R
+from zkcore.errors import Malformed, OutOfRange
+from zkcore.field import enter_rows, fr, leave_rows
+from zkcore.formats.iden3 import Section, field_to_bytes, read_sections, required, write_sections
+from zkcore.groth16.keys import VerifyingKey
+from zkcore.groth16.proving_key import LARGEST_DOMAIN_BITS, ProvingKey, check_points
+from zkcore.groups import Group, g1, g2
+from zkcore.limbs import below
+from zkcore.r1cs import SparseMatrix
+
+_VERSION, _GROTH16 = 1, 1
+_ENTRY = np.dtype([("matrix", "<u4"), ("row", "<u4"), ("wire", "<u4"), ("value", "<u8", 4)])
+_NO_CONTRIBUTIONS = bytes(64) + bytes(4)
+
+Rows = NDArray[np.uint64]
+
+
+def _points(section: Section, group: Group[Any], count: int) -> Rows:
+    """The next ``count`` points, each on its curve."""
+    start = section.part
+    rows = section.elements((count, 2) if group is g1 else (count, 2, 2), P)
+    check_points(start, rows)
+    return rows
+
+
+def _matrices(section: Section, n_wires: int, size: int) -> list[SparseMatrix]:
+    count = section.integer(4)
+    start = section.part
+    entries = np.frombuffer(section.take(count * _ENTRY.itemsize), _ENTRY)
+    section.end()
+    for name, bound in (("matrix", 2), ("row", size), ("wire", n_wires)):
+        if (entries[name] >= bound).any():
+            raise OutOfRange(start, f"an entry names a {name} that there is not")
+    if not below(entries["value"], R):
+        raise OutOfRange(start, "a coefficient is not below the field's modulus")
+    matrices = []
+    for number in range(2):
+        chosen = entries[entries["matrix"] == number]
+        chosen = chosen[np.argsort(chosen["row"], kind="stable")]
+        rows = int(chosen["row"].max(initial=0)) + 1
+        coefficient = np.array(chosen["value"], np.uint64, order="C")
+        leave_rows(fr, coefficient)
+        leave_rows(fr, coefficient)
+        row_start = np.searchsorted(chosen["row"], np.arange(rows + 1)).astype(np.int64)
+        matrices.append(SparseMatrix(row_start, chosen["wire"].astype(np.int64), coefficient))
+    return matrices
+
+
+def read(data: bytes | memoryview) -> ProvingKey:
+    """The proving key, with its verifying key. The file does not say the digest of a constraint system.
+
+    Raises
+    ------
+    Malformed, WrongLength, OutOfRange, NotOnCurve, NotInSubgroup, PointAtInfinity
+        The file is not such a file, belongs to another proof system or curve, or contradicts itself; the part names
+        the section and the offset.
+    """
+    sections = read_sections(data, "zkey", _VERSION, range(1, 11))
+    found = {number: required(sections, number, "zkey") for number in range(1, 11)}
+    protocol = found[1].part
+    if found[1].integer(4) != _GROTH16:
+        raise Malformed(protocol, "this is not a key for Groth16")
+    header = found[2]
+    header.field(P)
+    header.field(R)
+    start = header.part
+    n_wires, n_public, size = (header.integer(4) for _ in range(3))
+    bits = size.bit_length() - 1
+    if not n_public < n_wires or size != 1 << max(bits, 0) or bits > LARGEST_DOMAIN_BITS:
+        raise OutOfRange(start, "the sizes contradict each other")
+    alpha, beta1 = _points(header, g1, 1), _points(header, g1, 1)
+    beta, gamma = _points(header, g2, 1), _points(header, g2, 1)
+    delta1, delta = _points(header, g1, 1), _points(header, g2, 1)
+    ic = _points(found[3], g1, n_public + 1)
+    a, b = _matrices(found[4], n_wires, size)
+    wanted: tuple[tuple[Group[Any], int], ...] = (
+        *((g1, n_wires), (g1, n_wires), (g2, n_wires)),
+        *((g1, n_wires - n_public - 1), (g1, size)),
+    )
+    points = [_points(found[number], group, count) for number, (group, count) in enumerate(wanted, 5)]
+    for number in (1, 2, 3, *range(5, 10)):
+        found[number].end()
+    verifying_key = VerifyingKey(
+        g1.decode(alpha)[0], g2.decode(beta)[0], g2.decode(gamma)[0], g2.decode(delta)[0], tuple(g1.decode(ic))
+    )
+    constants = np.concatenate([beta1, delta1])
+    return ProvingKey(None, n_public, n_wires, bits, a, b, verifying_key, constants, *points)
+
+
+def write(key: ProvingKey) -> bytes:
+    """The file of a proving key; no contributions to a ceremony are recorded in it."""
+    vk = key.verifying_key
+    beta1, delta1 = key.constants[:1], key.constants[1:]
+    header = field_to_bytes(P) + field_to_bytes(R) + pack("<3I", key.n_wires, key.n_public, 1 << key.domain_bits)
+    header += b"".join(
+        rows.tobytes()
+        for rows in (
+            *(g1.encode([vk.alpha]), beta1, g2.encode([vk.beta]), g2.encode([vk.gamma])),
+            *(delta1, g2.encode([vk.delta])),
+        )
+    )
+    entries = np.empty(len(key.a.column) + len(key.b.column), _ENTRY)
+    at = 0
+    for number, matrix in enumerate((key.a, key.b)):
+        part = entries[at : at + len(matrix.column)]
+        coefficient = np.array(matrix.coefficient, order="C")
+        enter_rows(fr, coefficient)
+        enter_rows(fr, coefficient)
+        part["matrix"], part["wire"], part["value"] = number, matrix.column, coefficient
+        part["row"] = np.repeat(np.arange(len(matrix.row_start) - 1), np.diff(matrix.row_start))
+        at += len(part)
+    entries = entries[np.argsort(entries["row"], kind="stable")]
+    points = [g1.encode(vk.ic), key.points_a, key.points_b, key.points_b2, key.points_c, key.points_h]
+    contents = [np.ascontiguousarray(rows, "<u8").tobytes() for rows in points]
+    return write_sections(
+        "zkey",
+        _VERSION,
+        {
+            1: pack("<I", _GROTH16),
+            2: header,
+            3: contents[0],
+            4: pack("<I", len(entries)) + entries.tobytes(),
+            **dict(enumerate(contents[1:], 5)),
+            10: _NO_CONTRIBUTIONS,
+        },
+    )
