@@ -9,8 +9,12 @@ blinding, its place in the tree, and one blinding s_j a field, such that
 * the schema's rules hold.
 
 The circuit is generated from the schema. It is sound because every x_j *is* a sum of 64 Boolean wires, so that range,
-leaf, rules and commitment speak of one number; s_j is a sum of 251 Boolean wires and may take any value below 2^251,
-which gives the same points as its remainder modulo the subgroup's order.
+leaf, rules and commitment speak of one number; a rule's two sides differ by less than 2^134 in size, so that they are
+equal as integers if they are equal modulo the field. s_j is a sum of 84 digits of the prover's choice that no other
+constraint uses, and every scalar modulo the subgroup's order is such a sum, so P_j hides perfectly.
+
+With four fields there are 11,887 constraints: 8,364 for leaf and path (of which 32 levels of 241), 403 for the digest,
+and for each field 65 for its range and 715 for its commitment.
 """
 
 from collections.abc import Sequence
@@ -28,10 +32,8 @@ from circuits.record import Opening, attributes_id, period_id, subject_id
 from circuits.schema import VALUE_BITS, Schema
 from zkcore import babyjubjub, pedersen
 from zkcore import poseidon as plain_poseidon
-from zkcore.errors import OutOfRange, WrongLength
+from zkcore.errors import WrongLength
 from zkcore.merkle import DEPTH
-
-BLINDING_BITS = babyjubjub.ORDER.bit_length()
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,8 @@ def build(schema: Schema) -> Circuit:
     coordinates: list[LinearCombination] = []
     for field, (_, bits) in zip(schema.fields, values, strict=True):
         with cs.scope(f"commitment to {field.name}"):
-            blinding_bits = cs.privates(f"commitment_blinding.{field.name}", BLINDING_BITS)
-            for bit in blinding_bits:
-                enforce_boolean(cs, bit, "a bit of the blinding is 0 or 1")
-            products = [(pedersen.G, bits), (pedersen.H, blinding_bits)]
-            coordinates += curve.fixed_base_sum(cs, products, "x G + s H")
+            blinding = (pedersen.H, f"commitment_blinding.{field.name}")
+            coordinates += curve.fixed_base_sum(cs, [(pedersen.G, bits)], [blinding], "x G + s H")
     with cs.scope("digest of the commitments"):
         cs.enforce_equal(poseidon.chain(cs, coordinates, "Poseidon"), digest, "the digest is the public one")
     return cs.finish()
@@ -110,7 +109,7 @@ def record_leaf(
 
 def path_root(cs: ConstraintSystem, leaf: LinearCombination) -> LinearCombination:
     """The root of the tree in which the leaf lies, at a private place."""
-    return merkle.root(cs, leaf, cs.privates("index_bits", DEPTH), cs.privates("siblings", DEPTH))
+    return merkle.root(cs, leaf, cs.privates("left_children", DEPTH), cs.privates("siblings", DEPTH))
 
 
 def opening_inputs(opening: Opening) -> dict[str, int | Sequence[int]]:
@@ -122,7 +121,8 @@ def opening_inputs(opening: Opening) -> dict[str, int | Sequence[int]]:
         for field, value in zip(opening.record.schema.fields, opening.record.carried(), strict=True)
     }
     inputs["leaf_blinding"] = opening.blinding
-    inputs["index_bits"] = [opening.path.index >> height & 1 for height in range(DEPTH)]
+    leaf = opening.record.leaf(opening.blinding)
+    inputs["left_children"] = merkle.left_children(leaf, opening.path)
     inputs["siblings"] = opening.path.siblings
     return inputs
 
@@ -152,9 +152,9 @@ def assign(
     carried = record.carried()
     if len(commitment_blindings) != len(carried):
         raise WrongLength("commitment_blindings", f"the schema has {len(carried)} fields")
-    for index, blinding in enumerate(commitment_blindings):
-        if not 0 <= blinding < babyjubjub.ORDER:
-            raise OutOfRange(f"commitment_blindings[{index}]", "not below the subgroup's order")
+    blindings: dict[str, int | Sequence[int]] = {}
+    for field, blinding in zip(schema.fields, commitment_blindings, strict=True):
+        blindings |= curve.blinding_inputs(f"commitment_blinding.{field.name}", pedersen.H, blinding)
     commitments = [pedersen.commit(*pair) for pair in zip(carried, commitment_blindings, strict=True)]
     statement = Statement(
         opening.root,
@@ -167,6 +167,5 @@ def assign(
     circuit = build(schema)
     inputs = opening_inputs(opening)
     inputs.update(zip(circuit.public_names, statement.public_inputs(), strict=True))
-    for field, blinding in zip(schema.fields, commitment_blindings, strict=True):
-        inputs[f"commitment_blinding.{field.name}"] = [blinding >> place & 1 for place in range(BLINDING_BITS)]
+    inputs |= blindings
     return statement, commitments, circuit.witness(inputs)

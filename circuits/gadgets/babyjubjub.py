@@ -1,29 +1,41 @@
 """Baby Jubjub in constraints: sums of fixed points times scalars, and a variable point times a scalar.
 
-A sum of fixed-base products runs over windows of two bits in the Montgomery form of the curve, where an addition costs
-three constraints but fails for equal or opposite points. To every window's table a multiple of a point ``O`` is added
-whose logarithm nobody knows (hash-to-curve), so that the running sum and the next entry differ by a known non-zero
-multiple of ``O``, up to multiples of the bases: a prover who made them meet would have found a logarithm between
-hash-to-curve points, which would break the commitments as well. The first table takes the sum of all offsets off again.
-The result is not the identity: there, and only there, no witness exists. The idea of offsets that keep incomplete
-additions apart is that of Hopwood et al., Zcash protocol specification, section 5.4.1.7 (Pedersen hashes).
+A sum of fixed-base products runs over windows in the Montgomery form of the curve, where an addition costs three
+constraints but fails for equal or opposite points. There are two kinds of windows.
+
+* *Numbers*, whose bits the circuit knows: two bits choose one of four constant points.
+* *Blindings*, which may be any scalar, and whose value no other constraint uses: a digit of ±1, ±3, ±5 or ±7 in base 8.
+  Two bits choose its size; the sign needs no wire, since (v - V) (v + V) = 0 lets the prover have the constant point
+  (u, V) or its opposite (u, -V). A blinding costs 7 constraints for 3 bits, its bits' own included.
+
+To every window of a number a multiple of a point ``O`` is added whose logarithm nobody knows (hash-to-curve): 2^i O to
+window i > 0, and to window 0 what takes the sum of all these off again. Blindings come right after window 0. So the
+running sum and the next point have different multiples of ``O`` in them, and before the last window not opposite ones
+either: a prover who made the points meet would have found a relation between ``O`` and the bases, which would break the
+commitments as well. At the last window the points are opposite if the result is the identity; there, and only there, no
+witness exists. Offsets that keep incomplete additions apart, and signed windows, are ideas of Hopwood et al., Zcash
+protocol specification, section 5.4.1.7 (Pedersen hashes).
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 from circuits.constraints import ConstraintSystem, LinearCombination
+from circuits.gadgets.bits import enforce_boolean
 from circuits.gadgets.lookup import of_four
 from zkcore import babyjubjub
-from zkcore.babyjubjub import A, D, Point
+from zkcore.babyjubjub import ORDER, A, D, Point
 from zkcore.bn254 import R
-from zkcore.errors import Malformed
+from zkcore.errors import OutOfRange, WrongLength
 
 Pair = tuple[LinearCombination, LinearCombination]
 
 # Montgomery form B v^2 = u^3 + A' u^2 + u of the same curve (Bernstein et al. 2008, theorem 3.2).
 MONTGOMERY_A = 2 * (A + D) * pow(A - D, -1, R) % R
 MONTGOMERY_B = 4 * pow(A - D, -1, R) % R
+
+BLINDING_DIGITS = 84
+assert ORDER < 8**BLINDING_DIGITS
 
 _OFFSET = babyjubjub.hash_to_curve(b"circuit offset O")
 
@@ -36,48 +48,125 @@ def to_montgomery(point: Point) -> Point:
 
 
 @lru_cache(maxsize=8)
-def _tables(windows: tuple[Point, ...]) -> list[list[Point]]:
+def _number_tables(windows: tuple[Point, ...]) -> list[list[Point]]:
     """For each window's base the points 0 to 3 times the base, plus the window's offset, in Montgomery form."""
     offsets = [babyjubjub.multiply(_OFFSET, 1 << place) for place in range(1, len(windows))]
     total = babyjubjub.multiply(_OFFSET, (1 << len(windows)) - 2)
-    return [
-        [to_montgomery(babyjubjub.add(babyjubjub.multiply(base, digit), offset)) for digit in range(4)]
-        for base, offset in zip(windows, [babyjubjub.negate(total), *offsets], strict=True)
-    ]
+    tables = []
+    for base, offset in zip(windows, [babyjubjub.negate(total), *offsets], strict=True):
+        points = [offset]
+        for _ in range(3):
+            points.append(babyjubjub.add(points[-1], base))
+        tables.append([to_montgomery(point) for point in points])
+    return tables
+
+
+@lru_cache(maxsize=8)
+def _blinding_tables(base: Point) -> list[list[Point]]:
+    """For each digit's place the points 1, 3, 5 and 7 times 8^place times the base, in Montgomery form."""
+    tables = []
+    for _ in range(BLINDING_DIGITS):
+        twice = babyjubjub.add(base, base)
+        points = [base]
+        for _ in range(3):
+            points.append(babyjubjub.add(points[-1], twice))
+        tables.append([to_montgomery(point) for point in points])
+        base = babyjubjub.add(points[-1], base)
+    return tables
+
+
+def blinding_inputs(name: str, base: Point, scalar: int) -> dict[str, int | Sequence[int]]:
+    """Values of the private inputs of :func:`fixed_base_sum` that blind with a scalar in ``[0, ORDER)``.
+
+    Raises
+    ------
+    OutOfRange
+        If the scalar is not in its domain.
+    """
+    if not 0 <= scalar < ORDER:
+        raise OutOfRange(name, "not below the subgroup's order")
+    # Sums of digits are odd, and digit = 2 m - 7 for an ordinary digit m in base 8 of the shifted half.
+    odd = scalar if scalar % 2 else scalar - ORDER
+    shifted = (odd + 8**BLINDING_DIGITS - 1) // 2
+    sizes, ordinates = [], []
+    for place, table in enumerate(_blinding_tables(base)):
+        digit = 2 * (shifted >> 3 * place & 7) - 7
+        size = abs(digit) >> 1
+        sizes.append(size)
+        v = table[size][1]
+        ordinates.append(v if digit > 0 else R - v)
+    return {
+        f"{name}.low": [size & 1 for size in sizes],
+        f"{name}.high": [size >> 1 for size in sizes],
+        f"{name}.v": ordinates,
+    }
 
 
 def fixed_base_sum(
-    cs: ConstraintSystem, products: Sequence[tuple[Point, Sequence[LinearCombination]]], label: str
+    cs: ConstraintSystem,
+    numbers: Sequence[tuple[Point, Sequence[LinearCombination]]],
+    blindings: Sequence[tuple[Point, str]],
+    label: str,
 ) -> Pair:
-    """Sum of constant points of the prime subgroup, each times the number with the given Boolean bits, lowest first.
+    """Sum of constant points of the prime subgroup times numbers and blindings.
 
-    The bits must already be enforced Boolean. Costs 2 constraints a bit and 2 more.
+    Parameters
+    ----------
+    numbers
+        Each point with the bits of its number, lowest first, already enforced Boolean; at least three bits in all.
+        Costs 2 constraints a bit.
+    blindings
+        Each point with the name of a blinding, which may be any scalar; see :func:`blinding_inputs`. Costs 588
+        constraints.
+    label
+        Scope of the constraints.
+
+    Raises
+    ------
+    WrongLength
+        If the numbers take fewer than two windows: the offset would not keep points apart.
     """
     windows: list[Point] = []
     digits: list[tuple[LinearCombination, LinearCombination]] = []
-    for point, bits in products:
+    for point, bits in numbers:
         base = point
         for place in range(0, len(bits), 2):
             windows.append(base)
             digits.append((bits[place], bits[place + 1] if place + 1 < len(bits) else cs.combination(0)))
             base = babyjubjub.multiply(base, 4)
+    if len(windows) < 2:
+        raise WrongLength("numbers", "a sum takes at least two windows")
     with cs.scope(label):
-        total: Pair | None = None
-        for table, (low, high) in zip(_tables(tuple(windows)), digits, strict=True):
-            both = cs.multiply(low, high, "both bits of a window")
-            entry = (
-                of_four([u for u, _ in table], low, high, both),
-                of_four([v for _, v in table], low, high, both),
-            )
-            total = entry if total is None else _add_montgomery(cs, total, entry)
-        if total is None:
-            raise Malformed("products", "there is nothing to add")
+        entries = [_entry(cs, *window) for window in zip(_number_tables(tuple(windows)), digits, strict=True)]
+        entries[1:1] = [entry for point, name in blindings for entry in _blinding(cs, point, name)]
+        total = entries[0]
+        for entry in entries[1:]:
+            total = _add_montgomery(cs, total, entry)
         u, v = total
         x = cs.unchecked_quotient(u, v)
         cs.enforce(x, v, u, "x = u / v")
         y = cs.unchecked_quotient(u - 1, u + 1)
         cs.enforce(y, u + 1, u - 1, "y = (u - 1) / (u + 1)")
     return x, y
+
+
+def _entry(cs: ConstraintSystem, table: list[Point], digit: Pair) -> Pair:
+    """The point of a table that two bits choose."""
+    both = cs.multiply(*digit, "both bits of a window")
+    return of_four([u for u, _ in table], *digit, both), of_four([v for _, v in table], *digit, both)
+
+
+def _blinding(cs: ConstraintSystem, base: Point, name: str) -> list[Pair]:
+    """The points, one a digit, of the base times a scalar of the prover's choice."""
+    declared = [cs.privates(f"{name}.{part}", BLINDING_DIGITS) for part in ("low", "high", "v")]
+    entries = []
+    for table, low, high, v in zip(_blinding_tables(base), *declared, strict=True):
+        enforce_boolean(cs, low, "low bit of a digit's size is 0 or 1")
+        enforce_boolean(cs, high, "high bit of a digit's size is 0 or 1")
+        u, positive = _entry(cs, table, (low, high))
+        cs.enforce(v - positive, v + positive, 0, "the point or its opposite")
+        entries.append((u, v))
+    return entries
 
 
 def _add_montgomery(cs: ConstraintSystem, p: Pair, q: Pair) -> Pair:

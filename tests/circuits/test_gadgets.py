@@ -15,7 +15,7 @@ from zkcore import poseidon as plain_poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
 from zkcore.limbs import from_limbs
-from zkcore.merkle import MerkleTree
+from zkcore.merkle import MerklePath, MerkleTree
 
 EDGES = [0, 1, 2, 76, 77, 78, (1 << 32) - 1, (1 << 64) - 2, (1 << 64) - 1]
 
@@ -104,7 +104,7 @@ def test_merkle_paths() -> None:
 
     def write(cs: ConstraintSystem) -> None:
         root = cs.public("root")
-        path = merkle.root(cs, cs.private("leaf"), cs.privates("bits", depth), cs.privates("siblings", depth))
+        path = merkle.root(cs, cs.private("leaf"), cs.privates("lefts", depth), cs.privates("siblings", depth))
         cs.enforce_equal(path, root, "the root")
 
     built = circuit(write)
@@ -112,16 +112,32 @@ def test_merkle_paths() -> None:
     tree.extend(range(100, 119))
     for index in (0, 1, 17, 18):
         path = tree.path(index)
-        inputs = {
-            "root": tree.root,
-            "leaf": 100 + index,
-            "bits": [index >> height & 1 for height in range(depth)],
-            "siblings": path.siblings,
-        }
+        lefts = merkle.left_children(100 + index, path)
+        inputs = {"root": tree.root, "leaf": 100 + index, "lefts": lefts, "siblings": path.siblings}
         assert free_wires(built, built.witness(inputs)) == []
-        for wrong in ({"leaf": 99}, {"bits": [1 - inputs["bits"][0], *inputs["bits"][1:]]}, {"bits": [2, 0, 0, 0, 0]}):
+        swapped = merkle.left_children(100 + index, MerklePath(index ^ 1, path.siblings))
+        for wrong in ({"leaf": 99}, {"lefts": swapped}, {"lefts": [lefts[0] ^ 1, *lefts[1:]]}):
             with pytest.raises(Unsatisfied):
                 built.witness({**inputs, **wrong})
+
+
+def test_a_sibling_cannot_be_chosen_to_fit_any_root() -> None:
+    """With children x and y that hash to a root, no leaf but x and y lies under it."""
+
+    def write(cs: ConstraintSystem) -> None:
+        root = cs.public("root")
+        path = merkle.root(cs, cs.private("leaf"), cs.privates("lefts", 1), cs.privates("siblings", 1))
+        cs.enforce_equal(path, root, "the root")
+
+    built, x, y, forged = circuit(write), 11, 22, 7
+    root = plain_poseidon.hash([x, y])
+    for leaf, sibling in ((x, y), (y, x)):
+        built.witness({"root": root, "leaf": leaf, "lefts": [x], "siblings": [sibling]})
+    # The sum of the children is right in each, so that the hash would be as well.
+    for sibling in (x + y - forged, x, y):
+        with pytest.raises(Unsatisfied) as refused:
+            built.witness({"root": root, "leaf": forged, "lefts": [x], "siblings": [sibling]})
+        assert ("node or its sibling" in refused.value.part) == (sibling != x)
 
 
 def scalar_bits(cs: ConstraintSystem, name: str, count: int) -> list:
@@ -131,8 +147,8 @@ def scalar_bits(cs: ConstraintSystem, name: str, count: int) -> list:
 def committing() -> Circuit:
     def write(cs: ConstraintSystem) -> None:
         x, y = cs.public("x"), cs.public("y")
-        products = [(pedersen.G, scalar_bits(cs, "value", 64)), (pedersen.H, scalar_bits(cs, "blinding", 251))]
-        point = curve.fixed_base_sum(cs, products, "commitment")
+        value = [(pedersen.G, scalar_bits(cs, "value", 64))]
+        point = curve.fixed_base_sum(cs, value, [(pedersen.H, "blinding")], "commitment")
         cs.enforce_equal(point[0], x, "x")
         cs.enforce_equal(point[1], y, "y")
 
@@ -142,20 +158,60 @@ def committing() -> Circuit:
 COMMITTING = committing()
 
 
-@pytest.mark.parametrize("value", EDGES)
-@pytest.mark.parametrize("blinding", [1, 2, babyjubjub.ORDER - 1, (1 << 251) - 1])
-def test_fixed_base_sum_is_the_commitment(value: int, blinding: int) -> None:
+def commitment_inputs(value: int, blinding: int) -> dict:
     x, y = pedersen.commit(value, blinding)
-    witness = COMMITTING.witness({"x": x, "y": y, "value": value, "blinding": blinding})
+    return {"x": x, "y": y, "value": value, **curve.blinding_inputs("blinding", pedersen.H, blinding)}
+
+
+@pytest.mark.parametrize("value", EDGES)
+@pytest.mark.parametrize("blinding", [0, 1, 2, babyjubjub.ORDER // 2, babyjubjub.ORDER - 2, babyjubjub.ORDER - 1])
+def test_fixed_base_sum_is_the_commitment(value: int, blinding: int) -> None:
+    if value == blinding == 0:
+        return
+    inputs = commitment_inputs(value, blinding)
+    witness = COMMITTING.witness(inputs)
     if value == 77 and blinding == 2:
         assert free_wires(COMMITTING, witness) == []
     with pytest.raises(Unsatisfied):
-        COMMITTING.witness({"x": R - x, "y": y, "value": value, "blinding": blinding})
+        COMMITTING.witness({**inputs, "x": R - inputs["x"]})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**64 - 1), st.integers(1, babyjubjub.ORDER - 1))
+def test_commitments(value: int, blinding: int) -> None:
+    COMMITTING.witness(commitment_inputs(value, blinding))
 
 
 def test_the_identity_has_no_witness() -> None:
-    with pytest.raises(Unsatisfied):
-        COMMITTING.witness({"x": 0, "y": 1, "value": 0, "blinding": 0})
+    with pytest.raises(Unsatisfied) as refused:
+        COMMITTING.witness(commitment_inputs(0, 0))
+    assert "slope" in refused.value.part
+
+
+@pytest.mark.parametrize("place", [0, 1, 82, 83])
+def test_digits_of_a_blinding_are_points_of_the_table(place: int) -> None:
+    inputs = commitment_inputs(5, 1 << 200)
+    for part, other in (("low", 2), ("high", R - 1), ("v", 1)):
+        digits = list(inputs[f"blinding.{part}"])
+        digits[place] = other
+        with pytest.raises(Unsatisfied) as refused:
+            COMMITTING.witness({**inputs, f"blinding.{part}": digits})
+        assert "digit's size" in refused.value.part or "or its opposite" in refused.value.part
+    # The opposite of a digit is a digit: another blinding, hence another commitment.
+    digits = list(inputs["blinding.v"])
+    digits[place] = R - digits[place]
+    with pytest.raises(Unsatisfied) as refused:
+        COMMITTING.witness({**inputs, "blinding.v": digits})
+    assert refused.value.part == "test: x"
+
+
+def test_blindings_are_checked() -> None:
+    for scalar in (-1, babyjubjub.ORDER):
+        with pytest.raises(OutOfRange):
+            curve.blinding_inputs("blinding", pedersen.H, scalar)
+    cs = ConstraintSystem("test")
+    with pytest.raises(WrongLength):
+        curve.fixed_base_sum(cs, [(pedersen.G, cs.privates("bits", 2))], [(pedersen.H, "blinding")], "sum")
 
 
 def test_variable_base_multiplication() -> None:
