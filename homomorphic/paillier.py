@@ -67,7 +67,7 @@ def check_modulus(n: int, part: str, toy_key_for_tests: bool = False) -> None:
     WrongKeyLength, EvenModulus, SmallFactor, NotComposite
         Not one of :data:`KEY_BITS` (toy keys: at least 64 bits); even; a factor below 2^16; a prime or a perfect power.
     """
-    bits = n.bit_length()
+    bits = n.bit_length() if n > 0 else 0
     if bits not in KEY_BITS and not (toy_key_for_tests and 64 <= bits < KEY_BITS[0]):
         raise WrongKeyLength(part, f"is {bits} bits long; moduli of {', '.join(map(str, KEY_BITS))} bits are used")
     if n % 2 == 0:

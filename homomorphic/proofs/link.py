@@ -62,7 +62,7 @@ from zkcore import babyjubjub, pedersen
 from zkcore.babyjubjub import Point
 from zkcore.babyjubjub_msm import multi_multiply
 from zkcore.bn254 import R
-from zkcore.errors import NotOnCurve, OutOfRange, Refused, WrongLength
+from zkcore.errors import NotOnCurve, OutOfRange, PointAtInfinity, Refused, WrongLength
 from zkcore.transcript import Transcript
 
 PROTOCOL = "zkshare/link/v1"
@@ -89,6 +89,8 @@ def _check_point(point: Point, part: str) -> None:
         raise OutOfRange(part, "has a coordinate that is not below the field's modulus")
     if not babyjubjub.on_curve(point):
         raise NotOnCurve(part, "is not on Baby Jubjub")
+    if point == babyjubjub.IDENTITY:
+        raise PointAtInfinity(part, "is the neutral element, which hides nothing")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Statement:
 
         Raises
         ------
-        OutOfRange, TrivialCiphertext, NotAUnit, NotOnCurve, SlotOverflow
+        OutOfRange, TrivialCiphertext, NotAUnit, NotOnCurve, PointAtInfinity, SlotOverflow
         """
         self.public_key.check(self.ciphertext, "ciphertext")
         Packing(len(self.commitments)).fit(self.public_key.bits)
@@ -162,7 +164,7 @@ class LinkProof:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "LinkProof":
-        """Read a proof strictly; raises Malformed, OutOfRange, NotOnCurve. The key's length is checked by verify."""
+        """Read a proof strictly; raises Malformed, OutOfRange, NotOnCurve, PointAtInfinity. The key's length is checked by verify."""
         reader = Reader(data, _TAG, "link_proof")
         bits, count = reader.integer(2), reader.integer(1)
         a = reader.integer(width(1 << 2 * bits))

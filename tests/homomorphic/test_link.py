@@ -17,7 +17,7 @@ from homomorphic.proofs.link import LinkProof, Statement, prove, verify, verify_
 from tests.homomorphic.conftest import keypair
 from zkcore import babyjubjub, pedersen
 from zkcore.bn254 import R
-from zkcore.errors import Malformed, NotOnCurve, OutOfRange, Refused, WrongLength
+from zkcore.errors import Malformed, NotOnCurve, OutOfRange, PointAtInfinity, Refused, WrongLength
 
 TOY = keypair(512)
 KEY = TOY.public_key
@@ -323,6 +323,7 @@ def test_malformed_statements_and_proofs_are_refused(items: list[Item]) -> None:
         (replace(statement, ciphertext=KEY.n**2 + 2), OutOfRange),
         (replace(statement, commitments=(off, *rest_p)), NotOnCurve),
         (replace(statement, commitments=(wide, *rest_p)), OutOfRange),
+        (replace(statement, commitments=(babyjubjub.IDENTITY, *rest_p)), PointAtInfinity),
         (replace(statement, commitments=rest_p), WrongLength),
         (replace(statement, commitments=()), OutOfRange),
         (replace(statement, commitments=statement.commitments * 2), SlotOverflow),
@@ -335,6 +336,7 @@ def test_malformed_statements_and_proofs_are_refused(items: list[Item]) -> None:
         (replace(proof, a=KEY.n), NotAUnit),
         (replace(proof, b=(off, *rest_b)), NotOnCurve),
         (replace(proof, b=(wide, *rest_b)), OutOfRange),
+        (replace(proof, b=(babyjubjub.IDENTITY, *rest_b)), PointAtInfinity),
         (replace(proof, b=rest_b), WrongLength),
         (replace(proof, z=proof.z[1:]), WrongLength),
         (replace(proof, u=(*proof.u, 0)), WrongLength),

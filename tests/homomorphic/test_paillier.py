@@ -171,6 +171,9 @@ def test_short_and_odd_lengths_are_refused() -> None:
     assert PublicKey.from_bytes(data, toy_key_for_tests=True) == TOY.public_key
     with pytest.raises(WrongKeyLength):
         PublicKey(2**4999 + 1, 4, toy_key_for_tests=True)
+    for n in (0, 1, -N):
+        with pytest.raises(WrongKeyLength):
+            PublicKey(n, 4, toy_key_for_tests=True)
 
 
 def test_moduli_that_are_no_product_of_two_large_primes_are_refused(private_key: PrivateKey) -> None:
