@@ -17,6 +17,7 @@ from circuits.schema import VALUE_BITS, Schema, digest_248
 from zkcore import poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
+from zkcore.formats import json_text
 from zkcore.merkle import DEPTH, MerklePath
 
 SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -127,10 +128,7 @@ class Opening:
         Malformed, OutOfRange, WrongLength, Unsatisfied
             With the part that is wrong; no private value is quoted.
         """
-        try:
-            document: Any = json.loads(data)
-        except (ValueError, RecursionError):
-            raise Malformed("opening", "not JSON") from None
+        document: Any = json_text.loads(data, "opening")
         kinds = {
             "subject": str,
             "period": str,

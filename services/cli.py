@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from zkcore.errors import Refused
+from zkcore.formats import json_text
 
 app = typer.Typer(
     name="zkshare",
@@ -47,13 +48,8 @@ def malformed(as_json: bool, why: str, **data: str) -> NoReturn:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in a file; numbers stay text-exact because snarkjs writes them as strings."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
+    """The JSON value in a file."""
+    return json_text.loads(read_bytes(path), str(path))
 
 
 def read_bytes(path: Path) -> bytes:

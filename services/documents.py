@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from services.errors import BadSignature
 from services.identity import Authority, Identity, PeerIdentity
 from zkcore.errors import Malformed, OutOfRange, WrongLength
+from zkcore.formats import json_text
 
 LARGEST = 16 << 20
 """Bytes of a document."""
 
-DEEPEST = 16
 LONGEST_NUMBER = 20
 VERSION = 1
 
@@ -42,15 +42,10 @@ def read(text: bytes, kind: str) -> "Reader":
     """Fields of a document of a kind, strictly read; the signature is :func:`check_signature`'s. Raises Malformed."""
     if len(text) > LARGEST:
         raise WrongLength("document", f"a document has at most {LARGEST} bytes, not {len(text)}")
-    try:
-        content = json.loads(
-            text.decode(), object_pairs_hook=_once, parse_float=_no_float, parse_constant=_no_float, parse_int=_integer
-        )
-    except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, Malformed) else Malformed("document", "not JSON in UTF-8") from None
+    hooks = {"parse_float": _no_float, "parse_constant": _no_float, "parse_int": _integer}
+    content = json_text.loads(text, "document", object_pairs_hook=_once, **hooks)
     if not isinstance(content, dict):
         raise Malformed("document", "not a JSON object")
-    _check_depth(content)
     try:
         same = canonical(content) == text
     except ValueError:  # half of a surrogate pair
@@ -232,11 +227,3 @@ def _integer(text: str) -> int:
     if len(text) > LONGEST_NUMBER:
         raise Malformed("document", f"a number has at most {LONGEST_NUMBER} digits")
     return int(text)
-
-
-def _check_depth(value: Any, depth: int = 0) -> None:
-    if depth > DEEPEST:
-        raise Malformed("document", f"nested more than {DEEPEST} deep")
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            _check_depth(item, depth + 1)

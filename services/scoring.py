@@ -21,6 +21,7 @@ from services.parameters import PublicParameters
 from services.statements import check_expiry
 from services.verification import field_element
 from zkcore.errors import Malformed
+from zkcore.formats import json_text
 from zkcore.groth16 import Proof
 
 KINDS = {pb.SCORE_KIND_SCORE: credit_score.Kind.SCORE, pb.SCORE_KIND_PASS_FAIL: credit_score.Kind.PASS_FAIL}
@@ -64,10 +65,7 @@ def write_scorecard(scorecard: Scorecard) -> bytes:
 
 def read_scorecard(encoded: bytes) -> Scorecard:
     """A scorecard from canonical JSON; raises Malformed for any other text."""
-    try:
-        scorecard = Scorecard.from_dict(json.loads(encoded))
-    except (ValueError, RecursionError) as error:
-        raise Malformed("request.scorecard", "not a scorecard in JSON") from error
+    scorecard = Scorecard.from_dict(json_text.loads(encoded, "request.scorecard"))
     if write_scorecard(scorecard) != encoded:
         raise Malformed("request.scorecard", "not in canonical form")
     return scorecard

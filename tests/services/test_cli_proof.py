@@ -81,7 +81,7 @@ def altered(proof: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ("public", ["1", 7.0], "public"),
         ("public", {}, "public"),
         ("public", "[1,", "not JSON"),
-        ("public", "[" * 200_000, "not JSON"),
+        ("public", "[" * 200_000, "nested"),
         ("proof", {}, "proof"),
         ("proof", "null", "proof"),
         ("verification_key", "[]", "verification_key"),

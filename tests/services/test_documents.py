@@ -11,6 +11,7 @@ from services.documents import Reader, canonical, check_signature, read, sign
 from services.errors import BadSignature
 from services.identity import CertificateAuthority, NotIssuedByAuthority, Role
 from zkcore.errors import Malformed, OutOfRange, Refused, WrongLength
+from zkcore.formats import json_text
 
 AUTHORITY = CertificateAuthority.create()
 SIGNER = AUTHORITY.issue(Role.OPERATOR, "node")
@@ -69,7 +70,7 @@ def test_any_other_text_is_refused(change) -> None:
 
 def test_a_deep_document_is_refused_even_in_canonical_form() -> None:
     deep: object = []
-    for _ in range(documents.DEEPEST + 1):
+    for _ in range(json_text.DEEPEST + 1):
         deep = [deep]
     with pytest.raises(Malformed, match="deep"):
         read(sign(KIND, {"x": deep}, SIGNER), KIND)
