@@ -164,7 +164,12 @@ class LinkProof:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "LinkProof":
-        """Read a proof strictly; raises Malformed, OutOfRange, NotOnCurve, PointAtInfinity. The key's length is checked by verify."""
+        """Read a proof strictly; verify checks that it is for the key.
+
+        Raises
+        ------
+        Malformed, OutOfRange, NotOnCurve, PointAtInfinity
+        """
         reader = Reader(data, _TAG, "link_proof")
         bits, count = reader.integer(2), reader.integer(1)
         a = reader.integer(width(1 << 2 * bits))
