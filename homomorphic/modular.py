@@ -78,7 +78,7 @@ class LaneModulus:
     def __init__(self, n: int) -> None:
         self.n = int(n)
         # an even number of limbs, and R so far above n that sums of a few numbers need no reduction
-        self.limbs = 2 * -(-(self.n.bit_length() + 8) // (2 * LIMB_BITS))
+        self.limbs = 2 * -(-(self.n.bit_length() + 16) // (2 * LIMB_BITS))
         self.r = 1 << (LIMB_BITS * self.limbs)
         inverse = -pow(self.n, -1, 1 << LIMB_BITS) % (1 << LIMB_BITS)
         self._modulus = np.array([*self._limbs_of(self.n), inverse], np.uint64)
@@ -156,12 +156,9 @@ class LaneModulus:
 
     def enter_plaintexts(self, rows: Bytes) -> Words:
         """A column of 1 + m n for integers m below 2n."""
-        raw = self._empty(-(-len(rows) // LANES))
-        digits = aligned(len(raw), self.limbs, LANES)
+        digits = aligned(-(-len(rows) // LANES), self.limbs, LANES)
         kernels.spread(_words_of(rows), digits, self.limbs)
-        raw[:, 0] = 1
-        raw[:, self.limbs :] = digits
-        return self._pad(self.multiply(raw, self.constant(self.r)), len(rows))
+        return self._pad(self._one_plus(digits), len(rows))
 
     def leave(self, column: Words, count: int, width: int) -> Bytes:
         """The integers below n^2 of the first ``count`` rows."""
@@ -244,33 +241,60 @@ class LaneModulus:
         return out
 
     def fixed_base(self, base: int, bits: int) -> Words:
-        """Table ``uint64[windows, 2^w, 2 limbs]`` of base ** (e 2^(w k)), for :meth:`fixed_power` up to ``bits``."""
+        """Table for :meth:`fixed_power` of a unit up to exponents of ``bits``, ``uint64[windows, 2^w, 2 limbs]``.
+
+        An entry u (1 + d n) is held as u in Montgomery form, below 2n, and d below n.
+        """
         windows = -(-bits // FIXED_WINDOW)
         n_squared, power = mpz(self.n) ** 2, mpz(base)
-        bases = []
+        bases, width = [], -(-2 * self.n.bit_length() // 8)
         for _ in range(windows):
             bases.append(power)
             power = gmpy2.powmod(power, 1 << FIXED_WINDOW, n_squared)
-        first = self.enter(to_rows(bases, -(-2 * self.n.bit_length() // 8)))
+        first = self.enter(to_rows(bases, width))
+        first_inverse = self.enter(to_rows([gmpy2.invert(value, n_squared) for value in bases], width))
         table = np.empty((windows, 1 << FIXED_WINDOW, 2 * self.limbs), np.uint64)
-        entry = np.broadcast_to(self.one, first.shape)
+        entry = inverse = self._repeated(self.one, len(first))
         for e in range(1 << FIXED_WINDOW):
-            lanes_first = entry.transpose(0, 2, 1).reshape(-1, 2 * self.limbs)
-            table[:, e] = lanes_first[:windows]
-            entry = first if e == 0 else self.multiply(entry, first)
+            table[:, e] = self._entries(entry, inverse).transpose(0, 2, 1).reshape(-1, 2 * self.limbs)[:windows]
+            entry, inverse = self.multiply(entry, first), self.multiply(inverse, first_inverse)
         return table
+
+    def _repeated(self, block: Words, blocks: int) -> Words:
+        out = self._empty(blocks)
+        out[:] = block
+        return out
+
+    def _entries(self, column: Words, inverse: Words) -> Words:
+        """(x0, x1) as (u, d) with x0 + x1 n = u (1 + d n): u = x0 and d = x1 / x0 modulo n."""
+        seconds, firsts = self._empty(len(column)), self._empty(len(column))
+        seconds[:, : self.limbs] = column[:, self.limbs :]
+        firsts[:, : self.limbs] = inverse[:, : self.limbs]
+        # x1 (R / x) / R and out of Montgomery form, where x0 is x R modulo n: x1 / x0
+        quotients = self.multiply(seconds, firsts)
+        kernels.leave_rows(quotients, quotients, self._t(), self._modulus, self.limbs)
+        entries = column.copy()
+        entries[:, self.limbs :] = quotients[:, : self.limbs]
+        return entries
 
     def fixed_power(self, column: Words, table: Words, exponents: Bytes) -> Words:
         """Rows times base ** exponent, for secret exponents ``uint8[n, width]``, one a row."""
-        out = self._empty(len(column))
-        out[:] = column
+        out = self._repeated(column, len(column))
+        sums = aligned(len(out), self.limbs, LANES)
         chosen, keys = self._scratch(4 * self.limbs), aligned(LANES)
         words = _exponent_words(exponents)
         t, n, limbs = self._t(), self._modulus, self.limbs
         for first in range(0, len(out), 16):  # so many blocks stay in the cache while a window's table is read
-            some, rows = out[first : first + 16], words[first * LANES : (first + 16) * LANES]
-            kernels.fixed_power_rows(some, rows, FIXED_WINDOW, table, chosen, keys, t, n, limbs)
-        return out
+            some, rows = slice(first, first + 16), words[first * LANES : (first + 16) * LANES]
+            kernels.fixed_power_rows(out[some], sums[some], rows, FIXED_WINDOW, table, chosen, keys, t, n, limbs)
+        return self.multiply(out, self._one_plus(sums))
+
+    def _one_plus(self, digits: Words) -> Words:
+        """A column of 1 + m n, from the limbs of the m, ``uint64[blocks, limbs, 8]``."""
+        raw = self._empty(len(digits))
+        raw[:, 0] = 1
+        raw[:, self.limbs :] = digits
+        return self.multiply(raw, self.constant(self.r))
 
 
 class PlainModulus:

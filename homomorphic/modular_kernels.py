@@ -66,6 +66,27 @@ def _accumulate(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any
 
 
 @inner
+def _accumulate_short(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
+    """t = (a0 b0, a1 b0), for a factor whose second part is 0."""
+    _clear(t, limbs)
+    for i in range(0, limbs, 2):
+        b0, c0 = load(_zero(), b, b_at + i), load(_zero(), b, b_at + i + 1)
+        p0 = p1 = q0 = q1 = _zero()
+        for j in range(limbs):
+            a0, a1 = load(_zero(), a, a_at + j), load(_zero(), a, a_at + limbs + j)
+            x = add_high(add_low(load(_zero(), t, i + j), a0, b0), p0, b0)
+            store(t, i + j, add_high(add_low(x, p0, c0), q0, c0))
+            y = add_high(add_low(load(_zero(), t, 2 * limbs + i + j), a1, b0), p1, b0)
+            store(t, 2 * limbs + i + j, add_high(add_low(y, p1, c0), q1, c0))
+            p0, p1, q0, q1 = a0, a1, p0, p1
+        at = i + limbs
+        store(t, at, add_high(add_low(add_high(_zero(), p0, b0), p0, c0), q0, c0))
+        store(t, at + 1, add_high(_zero(), p0, c0))
+        store(t, 2 * limbs + at, add_high(add_low(add_high(_zero(), p1, b0), p1, c0), q1, c0))
+        store(t, 2 * limbs + at + 1, add_high(_zero(), p1, c0))
+
+
+@inner
 def _accumulate_square(t: Any, a: Any, a_at: Any, double: Any, limbs: Any) -> Any:
     """t = (a0^2, 2 a0 a1); ``double`` is scratch of ``limbs`` registers."""
     _clear(t, limbs)
@@ -447,11 +468,35 @@ def _store_four(out: Any, at: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     store(out, at + 3, d)
 
 
+@inner
+def _times_entry(
+    out: Any, at: Any, sums: Any, sums_at: Any, chosen: Any, chosen_at: Any, t: Any, modulus: Any, limbs: Any
+) -> Any:
+    """Multiply a block by the u of an entry u (1 + d n), and add d to the block's sum."""
+    _accumulate_short(t, out, at, chosen, chosen_at, limbs)
+    _reduce(out, at, t, modulus, limbs)
+    for j in range(limbs):
+        d = load(_zero(), chosen, chosen_at + limbs + j)
+        store(sums, sums_at + j, load(_zero(), sums, sums_at + j) + d)
+
+
 @kernel
 def fixed_power_rows(
-    out: Any, exponents: Any, window: Any, table: Any, chosen: Any, keys: Any, t: Any, modulus: Any, limbs: Any
+    out: Any,
+    sums: Any,
+    exponents: Any,
+    window: Any,
+    table: Any,
+    chosen: Any,
+    keys: Any,
+    t: Any,
+    modulus: Any,
+    limbs: Any,
 ) -> Any:
-    """out *= base ** exponent, with ``table[k, e]`` = base ** (e 2^(window k)); two blocks at a time."""
+    """out (1 + sums n) *= base ** exponent, two blocks at a time, with sums ``uint64[blocks, limbs, 8]``.
+
+    ``table[k, e]`` holds u and d of base ** (e 2^(window k)) = u (1 + d n). As n^2 = 0 the d only add up.
+    """
     size = 2 * limbs
     for k in range(table.shape[0]):
         entries = table[k].reshape(table.shape[1] * size)
@@ -459,9 +504,16 @@ def fixed_power_rows(
             first = _digits(keys, exponents, block * LANES, k * window, window)
             second = _digits(keys, exponents, (block + 1) * LANES, k * window, window)
             _choose(chosen, entries, table.shape[1], first, second, size)
-            _multiply(out, block * size, out, block * size, chosen, 0, t, modulus, limbs)
+            _times_entry(out, block * size, sums, block * limbs, chosen, 0, t, modulus, limbs)
             if block + 1 < out.shape[0]:
-                _multiply(out, (block + 1) * size, out, (block + 1) * size, chosen, size, t, modulus, limbs)
+                at = (block + 1) * limbs
+                _times_entry(out, 2 * at, sums, at, chosen, size, t, modulus, limbs)
+    for block in range(out.shape[0]):
+        rest = _zero()
+        for j in range(limbs):
+            x = load(_zero(), sums, block * limbs + j) + rest
+            store(sums, block * limbs + j, low_bits(x))
+            rest = carry(x)
 
 
 @kernel
