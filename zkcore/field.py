@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import types
 from numba.extending import overload, register_model
 from numpy.typing import NDArray
 
@@ -52,6 +53,7 @@ __all__ = [
     "fr_load",
     "fr_zero",
     "from_montgomery",
+    "from_word",
     "inverse",
     "invert_rows",
     "is_zero",
@@ -137,6 +139,14 @@ class FieldType(NumberType):
 
     def canonical(self, builder: Any, a: Any) -> Any:
         return subtract_if_not_less(builder, a, self.modulus)
+
+    def enter(self, builder: Any, words: list[Any]) -> Any:
+        """A canonical number, given as words, in Montgomery form."""
+        return self.multiply(builder, _joined(builder, words), self.constant(MONTGOMERY))
+
+    def leave(self, builder: Any, a: Any) -> list[Any]:
+        """Words of the canonical number."""
+        return _words(builder, self.canonical(builder, self.multiply(builder, a, NUMBER(1))))
 
 
 register_model(FieldType)(NumberModel)
@@ -255,6 +265,18 @@ def to_montgomery(typingctx: Any, a: Any) -> Any:
 
 
 @intrinsic
+def from_word(typingctx: Any, like: Any, word: Any) -> Any:
+    """An unsigned 64-bit integer as an element of the field of ``like``."""
+    if isinstance(like, FieldType) and isinstance(word, types.Integer):
+
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return like.multiply(builder, builder.zext(arguments[1], NUMBER), like.constant(MONTGOMERY))
+
+        return like(like, types.uint64), emit
+    return None
+
+
+@intrinsic
 def from_montgomery(typingctx: Any, a: Any) -> Any:
     """What to store so that memory holds the canonical integer of ``a``."""
     if isinstance(a, FieldType):
@@ -275,9 +297,6 @@ def power(a: Any, exponent: Any) -> Any:
     return result
 
 
-_INVERSION_EXPONENTS = {field: to_limbs([field.modulus - 2])[0] for field in (fp, fr)}
-
-
 def inverse(a: Any) -> Any:
     """1 / a, and 0 for 0, as a^(p - 2) by Fermat: the same work for every ``a``."""
     raise NotImplementedError("only kernels can call this")
@@ -285,9 +304,10 @@ def inverse(a: Any) -> Any:
 
 @overload(inverse)
 def _inverse(a: Any) -> Any:
-    exponent = _INVERSION_EXPONENTS.get(a)
-    if exponent is None:
+    modulus = getattr(a, "modulus", None)
+    if modulus is None:
         return None
+    exponent = to_limbs([modulus - 2])[0]
 
     def fermat(a: Any) -> Any:
         return power(a, exponent)

@@ -27,6 +27,8 @@ class NumberType(types.Type):
 
     llvm: Any
     size: int
+    lanes: int = 1
+    """How many independent numbers a value holds."""
     mask: types.Type = types.boolean
     """What a comparison of two values gives."""
 
@@ -45,8 +47,13 @@ class NumberType(types.Type):
     def square(self, builder: Any, a: Any) -> Any:
         return self.multiply(builder, a, a)
 
-    def double(self, builder: Any, a: Any) -> Any:
-        return self.add(builder, a, a)
+    def nine_times(self, builder: Any, a: Any, b: Any, sign: int) -> Any:
+        """9a + b or, for a negative ``sign``, 9a - b."""
+        eight = a
+        for _ in range(3):
+            eight = self.add(builder, eight, eight)
+        combine = self.add if sign > 0 else self.subtract
+        return combine(builder, self.add(builder, eight, a), b)
 
     def equal(self, builder: Any, a: Any, b: Any) -> Any:
         raise NotImplementedError
@@ -177,14 +184,14 @@ def _address(context: Any, builder: Any, number: NumberType, array_type: Any, ar
     return builder.bitcast(word, number.llvm.as_pointer())
 
 
-def _is_words(array: Any) -> bool:
+def is_words(array: Any) -> bool:
     return isinstance(array, types.Array) and array.dtype == types.uint64 and array.layout == "C"
 
 
 @intrinsic
 def load(typingctx: Any, like: Any, array: Any, index: Any) -> Any:
     """Number ``index`` of ``array``, of the type of ``like``; memory holds the Montgomery form."""
-    if isinstance(like, NumberType) and _is_words(array) and isinstance(index, types.Integer):
+    if isinstance(like, NumberType) and is_words(array) and isinstance(index, types.Integer):
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return builder.load(_address(context, builder, like, array, *arguments[1:]), align=8)
@@ -196,7 +203,7 @@ def load(typingctx: Any, like: Any, array: Any, index: Any) -> Any:
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, number: Any) -> Any:
     """Write ``number``, in Montgomery form below the modulus, as number ``index`` of ``array``."""
-    if isinstance(number, NumberType) and _is_words(array) and isinstance(index, types.Integer):
+    if isinstance(number, NumberType) and is_words(array) and isinstance(index, types.Integer):
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             place = _address(context, builder, number, array, *arguments[:2])
@@ -225,3 +232,11 @@ def square(typingctx: Any, a: Any) -> Any:
 @inner
 def is_zero(a: Any) -> Any:
     return a == zero(a)
+
+
+@intrinsic
+def lanes_of(typingctx: Any, a: Any) -> Any:
+    """How many independent numbers ``a`` holds."""
+    if isinstance(a, NumberType):
+        return types.intp(a), lambda context, builder, signature, arguments: ir.IntType(64)(a.lanes)
+    return None

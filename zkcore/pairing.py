@@ -25,12 +25,14 @@ from zkcore.curve import (
     curve_3b,
     endomorphism,
     load_affine,
+    load_projective,
+    store_projective,
 )
 from zkcore.errors import WrongLength
 from zkcore.field import decode, fp, fp_zero
 from zkcore.groups import g1, g2
 from zkcore.kernel import inner, kernel
-from zkcore.number import constant, is_zero, load, one, square, store, zero
+from zkcore.number import constant, load, one, square, store, zero
 from zkcore.tower import (
     cyclotomic_square,
     fp2_inverse,
@@ -49,6 +51,7 @@ from zkcore.tower import (
     fp12_multiply_by_line,
     fp12_one,
     fp12_square,
+    pair,
     scale,
 )
 
@@ -69,8 +72,8 @@ def signed_digits(number: int, width: int) -> list[int]:
     return digits[::-1]
 
 
-_LOOP = np.array(signed_digits(6 * U + 2, 2), dtype=np.int8)
-_SEED_DIGITS = np.array(signed_digits(U, 4), dtype=np.int8)
+_LOOP = np.array(signed_digits(6 * U + 2, 2), dtype=np.int64)
+_SEED_DIGITS = np.array(signed_digits(U, 4), dtype=np.int64)
 LINES = len(_LOOP) - 1 + int(np.count_nonzero(_LOOP[1:])) + 2
 """Lines of one loop: one a doubling, one an addition, two at the end."""
 
@@ -140,41 +143,66 @@ def _affine_endomorphism(q: Any) -> Any:
 
 
 @inner
-def miller(p: Any, q: Any, lines: Any, points: Any) -> Any:
-    """Miller's loop of the pair (p, q), affine, times those of fixed points of G2; and whether q is in its subgroup.
+def _step(
+    f: Any, like: Any, kind: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, position: Any
+) -> Any:
+    """f times the next line of every pair, whose point in ``work`` goes on by a doubling or an addition.
 
-    ``lines`` are the fixed points' lines ``uint64[m, LINES, 2, 2, 4]``, ``points`` the arguments ``uint64[m, 2, 4]``
-    that go with them. q must be on the twist. If it is not in the subgroup the product is of no use.
-
-    [6u + 2]Q + psi(Q) - psi^2(Q) + psi^3(Q) = 0 characterises the subgroup, as in :func:`zkcore.curve.in_subgroup`. On
-    its way the loop meets no special case for a point of prime order, and any other that meets one ends with Z = 0.
+    ``kind`` is 0 for doubling, 1 and -1 to add or subtract Q, 2 to add psi(Q), 3 to subtract psi^2(Q).
     """
-    t = (q[0], q[1], one(q[0]))
-    minus_q = (q[0], -q[1])
-    f = fp12_one(q[0])
+    for i in range(firsts.shape[0]):
+        p, q = load_affine(like, firsts, i), load_affine(f[0][0], seconds, i)
+        t = load_projective(f[0][0], work, i)
+        if kind == 0:
+            t, line = _double_step(t)
+        else:
+            if kind > 1:
+                q = _affine_endomorphism(q)
+            if kind > 2:
+                q = _affine_endomorphism(q)
+            t, line = _add_step(t, (q[0], -q[1] if kind == -1 or kind == 3 else q[1]))
+        store_projective(work, i, t)
+        f = _multiply_by_line(f, line, p)
+    return _multiply_by_fixed(f, like, lines, position, points)
+
+
+@inner
+def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: Any) -> Any:
+    """Product of Miller's loops of pairs (P, Q), in ``firsts`` and ``seconds``, and of pairs with fixed points of G2.
+
+    ``like`` is in Fp. The first pairs are affine points in memory as :func:`zkcore.number.store` leaves them, none of
+    them neutral, those of G2 on the twist; ``work`` is room for as many projective points of G2, and afterwards tells
+    :func:`ends_in_subgroup` which of them were in the subgroup. If one was not, the product is of no use. ``lines`` are
+    the fixed points' lines ``uint64[m, LINES, 2, 2, 4]`` and ``points`` their arguments, see :func:`line_argument`.
+    """
+    f = fp12_one(pair(like, like))
+    for i in range(firsts.shape[0]):
+        q = load_affine(f[0][0], seconds, i)
+        store_projective(work, i, (q[0], q[1], one(q[0])))
     position = 0
     for digit in _LOOP[1:]:
         f = fp12_square(f)
-        t, line = _double_step(t)
-        f = _multiply_by_line(f, line, p)
-        f = _multiply_by_fixed(f, p[0], lines, position, points)
+        f = _step(f, like, 0, firsts, seconds, work, lines, points, position)
         position += 1
         if digit:
-            t, line = _add_step(t, q if digit > 0 else minus_q)
-            f = _multiply_by_line(f, line, p)
-            f = _multiply_by_fixed(f, p[0], lines, position, points)
+            f = _step(f, like, digit, firsts, seconds, work, lines, points, position)
             position += 1
-    q1 = _affine_endomorphism(q)
-    q2 = _affine_endomorphism(q1)
-    q3 = _affine_endomorphism(q2)
-    t, line = _add_step(t, q1)
-    f = _multiply_by_line(f, line, p)
-    f = _multiply_by_fixed(f, p[0], lines, position, points)
-    t, line = _add_step(t, (q2[0], -q2[1]))
-    f = _multiply_by_line(f, line, p)
-    f = _multiply_by_fixed(f, p[0], lines, position + 1, points)
-    member = (t[0] == t[2] * q3[0]) & (t[1] == -(t[2] * q3[1])) & (t[2] != zero(t[2]))
-    return f, member
+    for kind in (2, 3):
+        f = _step(f, like, kind, firsts, seconds, work, lines, points, position)
+        position += 1
+    return f
+
+
+@inner
+def ends_in_subgroup(q: Any, t: Any) -> Any:
+    """Whether q, on the twist, is in the subgroup of prime order; t is where Miller's loop took it.
+
+    t = [6u + 2]Q + psi(Q) - psi^2(Q), and that is -psi^3(Q) for the points of the subgroup alone, as in
+    :func:`zkcore.curve.in_subgroup`. On its way the loop meets no special case for a point of prime order, and any
+    other point that meets one ends with Z = 0.
+    """
+    end = _affine_endomorphism(_affine_endomorphism(_affine_endomorphism(q)))
+    return (t[0] == t[2] * end[0]) & (t[1] == -(t[2] * end[1])) & (t[2] != zero(t[2]))
 
 
 # Lines of fixed points, in affine form: slope and offset of 1 + (slope (-x / y) + offset (1 / y) v) w.
@@ -227,9 +255,6 @@ def fixed_lines(points: Sequence[G2Point]) -> Rows:
     for rows, out in zip(g2.encode(points), lines, strict=True):
         _fixed_lines(rows, out)
     return lines
-
-
-NO_LINES, NO_POINTS = np.empty((0, LINES, 2, 2, 4), dtype=np.uint64), np.empty((0, 2, 4), dtype=np.uint64)
 
 
 # Final exponentiation.
@@ -293,13 +318,8 @@ def store_fp12(rows: Any, index: Any, a: Any) -> Any:
 
 
 @kernel
-def _multi_miller(firsts: Any, seconds: Any, no_lines: Any, no_points: Any, out: Any) -> Any:
-    f = fp12_one(fp2_zero())
-    for i in range(firsts.shape[0]):
-        p, q = load_affine(fp_zero(), firsts, i), load_affine(fp2_zero(), seconds, i)
-        if not is_zero(p[1]) and not is_zero(q[1]):
-            f = fp12_multiply(f, miller(p, q, no_lines, no_points)[0])
-    store_fp12(out, 0, f)
+def _miller(firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, out: Any) -> Any:
+    store_fp12(out, 0, miller(fp_zero(), firsts, seconds, work, lines, points))
 
 
 @kernel
@@ -308,6 +328,10 @@ def _finish(rows: Any, out: Any) -> Any:
     result = final_exponentiation(load_fp12(fp2_zero(), rows, 0))
     store_fp12(out, 0, result)
     return fp12_equal(result, fp12_one(fp2_zero()))
+
+
+NOTHING_FIXED = np.empty((0, LINES, 2, 2, 4), dtype=np.uint64), np.empty((0, 2, 4), dtype=np.uint64)
+"""Lines and arguments where there are no fixed points."""
 
 
 def miller_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> Rows:
@@ -322,8 +346,11 @@ def miller_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> Row
     """
     if len(firsts) != len(seconds):
         raise WrongLength("seconds", "there must be as many points of G2 as of G1")
-    out = np.empty((1, 12, 4), dtype=np.uint64)
-    _multi_miller(g1.encode(firsts, part="firsts"), g2.encode(seconds, part="seconds"), NO_LINES, NO_POINTS, out)
+    p, q = g1.encode(firsts, part="firsts"), g2.encode(seconds, part="seconds")
+    useful = [i for i, pair in enumerate(zip(firsts, seconds, strict=True)) if None not in pair]
+    p, q = p[useful], q[useful]
+    out, work = np.empty((1, 12, 4), dtype=np.uint64), np.empty((len(useful), 3, 2, 4), dtype=np.uint64)
+    _miller(p, q, work, *NOTHING_FIXED, out)
     return out
 
 

@@ -30,7 +30,7 @@ class Fp2Type(NumberType):
         self.base = base
         self.llvm = ir.ArrayType(base.llvm, 2)
         self.size = 2 * base.size
-        self.mask = base.mask
+        self.lanes, self.mask = base.lanes, base.mask
         super().__init__(name=f"{base.name}2")
 
     @property
@@ -92,13 +92,7 @@ class Fp2Type(NumberType):
         base = self.base
 
         def body(inside: Any, a0: Any, a1: Any) -> Any:
-            nine = []
-            for part in (a0, a1):
-                eight = part
-                for _ in range(3):
-                    eight = base.double(inside, eight)
-                nine.append(base.add(inside, eight, part))
-            return self.join(inside, base.subtract(inside, nine[0], a1), base.add(inside, nine[1], a0))
+            return self.join(inside, base.nine_times(inside, a0, a1, -1), base.nine_times(inside, a1, a0, 1))
 
         return shared(builder, f"zkcore_{self.name}_times_xi", self.llvm, list(self.split(builder, a)), body)
 

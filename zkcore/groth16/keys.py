@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from zkcore.bn254 import P
 from zkcore.curve import G1Point, G2Point
-from zkcore.errors import Malformed, PointAtInfinity, WrongLength
+from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.formats import snarkjs
 from zkcore.formats.evm import G1_BYTES, G2_BYTES, g1_from_bytes, g1_to_bytes, g2_from_bytes, g2_to_bytes
 from zkcore.groups import g1, g2
@@ -33,6 +34,26 @@ class Proof:
     a: G1Point
     b: G2Point
     c: G1Point
+
+    def numbers(self, part: str = "proof") -> list[int]:
+        """Coordinates a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y.
+
+        Raises
+        ------
+        PointAtInfinity
+            A point is the neutral element.
+        OutOfRange
+            A coordinate is negative or not below the field's modulus.
+        """
+        a, b, c = self.a, self.b, self.c
+        if a is None or b is None or c is None:
+            name = "a" if a is None else "b" if b is None else "c"
+            raise PointAtInfinity(f"{part}.{name}", "the neutral element has no use in a proof")
+        numbers = [*a, *b[0], *b[1], *c]
+        for name, number in zip("aabbbbcc", numbers, strict=True):
+            if not 0 <= number < P:
+                raise OutOfRange(f"{part}.{name}", "a coordinate is negative or not below the field's modulus")
+        return numbers
 
     def to_bytes(self) -> bytes:
         """256 bytes: a.x a.y b.x1 b.x0 b.y1 b.y0 c.x c.y."""

@@ -12,18 +12,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from zkcore.bn254 import P, R
-from zkcore.curve import load_affine, on_curve, projective, store_affine
-from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, PointAtInfinity, Refused, WrongLength
+from zkcore.bn254 import R
+from zkcore.curve import load_affine, load_projective, on_curve, projective, store_affine
+from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, WrongLength
 from zkcore.field import fp_load, fp_zero, inverse, to_montgomery
 from zkcore.fixed_base import add_fixed_base, fixed_base_tables
+from zkcore.groth16.batch import verify_batch
+from zkcore.groth16.batch_kernels import holds
 from zkcore.groth16.keys import Proof, VerifyingKey
 from zkcore.groups import g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import to_limbs
-from zkcore.number import load, store
+from zkcore.number import store
 from zkcore.pairing import (
+    ends_in_subgroup,
     final_exponentiation,
     fixed_lines,
     line_argument,
@@ -49,12 +53,12 @@ def _target(rows: Any, out: Any) -> Any:
 
 
 @kernel
-def _verify(constant: Any, tables: Any, lines: Any, target: Any, proof: Any, public: Any, points: Any) -> Any:
-    """What is the matter with one proof, ``uint64[8, 4]`` canonical; ``points`` is room for two points of G1."""
+def _verify(constant: Any, tables: Any, lines: Any, target: Any, proof: Any, public: Any, work: Any) -> Any:
+    """What is the matter with one proof, ``uint64[8, 4]`` canonical; ``work`` is room, ``uint64[10, 4]``."""
     for i in range(8):
         store(proof, i, to_montgomery(fp_load(proof, i)))
-    a, c = load_affine(fp_zero(), proof, 0), load_affine(fp_zero(), proof, 3)
-    b = load(fp2_zero(), proof, 1), load(fp2_zero(), proof, 2)
+    first, second, points = proof[0:2].reshape((1, 8)), proof[2:6].reshape((1, 16)), work[6:10]
+    a, b, c = load_affine(fp_zero(), first, 0), load_affine(fp2_zero(), second, 0), load_affine(fp_zero(), proof, 3)
     if not on_curve(a):
         return _A_OFF_CURVE
     if not on_curve(b):
@@ -65,31 +69,10 @@ def _verify(constant: Any, tables: Any, lines: Any, target: Any, proof: Any, pub
     both = inverse(total[1] * c[1])  # no point of the curve has y = 0
     store_affine(points, 0, line_argument(total, both * c[1]))
     store_affine(points, 1, line_argument(projective(c), both * total[1]))
-    f, member = miller(a, b, lines, points)
-    if not member:
+    f = miller(fp_zero(), first, second, work, lines, points)
+    if not ends_in_subgroup(b, load_projective(fp2_zero(), work, 0)):
         return _B_OUTSIDE
     return _VALID if fp12_equal(final_exponentiation(f), load_fp12(fp2_zero(), target, 0)) else _INVALID
-
-
-def proof_numbers(proof: Proof, part: str = "proof") -> list[int]:
-    """Coordinates a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y.
-
-    Raises
-    ------
-    PointAtInfinity
-        A point is the neutral element.
-    OutOfRange
-        A coordinate is negative or not below the field's modulus.
-    """
-    a, b, c = proof.a, proof.b, proof.c
-    if a is None or b is None or c is None:
-        name = "a" if a is None else "b" if b is None else "c"
-        raise PointAtInfinity(f"{part}.{name}", "the neutral element has no use in a proof")
-    numbers = [*a, *b[0], *b[1], *c]
-    for name, number in zip("aabbbbcc", numbers, strict=True):
-        if not 0 <= number < P:
-            raise OutOfRange(f"{part}.{name}", "a coordinate is negative or not below the field's modulus")
-    return numbers
 
 
 class PreparedVerifyingKey:
@@ -101,8 +84,9 @@ class PreparedVerifyingKey:
     def __init__(self, key: VerifyingKey) -> None:
         self.key = key
         ic = g1.encode(key.ic)
-        self._constant, self._tables = ic[:1], fixed_base_tables(ic[1:])
-        self._lines = fixed_lines([g2.negate(key.gamma), g2.negate(key.delta)])
+        self._constant = ic[:1]
+        self._tables = fixed_base_tables(np.concatenate([g1.encode([key.alpha]), ic]))
+        self._lines = fixed_lines([g2.negate(point) for point in (key.gamma, key.delta, key.beta)])
         self._target = np.empty((1, 12, 4), dtype=np.uint64)
         _target(miller_product([key.alpha], [key.beta]), self._target)
 
@@ -131,23 +115,27 @@ class PreparedVerifyingKey:
             The proof or the inputs are malformed; nothing was decided about them.
         """
         self.check_public(public)
-        rows = to_limbs(proof_numbers(proof))
-        points = np.empty((2, 2, 4), dtype=np.uint64)
-        outcome = _verify(self._constant, self._tables, self._lines, self._target, rows, to_limbs(public), points)
+        rows, work = to_limbs(proof.numbers()), np.empty((10, 4), dtype=np.uint64)
+        tables, lines = self._tables[2:], self._lines[:2]
+        outcome = _verify(self._constant, tables, lines, self._target, rows, to_limbs(public), work)
         refusal = _REFUSALS.get(outcome)
         if refusal is not None:
             name, check, why = refusal
             raise check(f"proof.{name}", why)
         return bool(outcome == _VALID)
 
-    def verify_batch(self, items: Iterable[tuple[Proof, Sequence[int]]]) -> list[int]:
-        """Indices of the items that are not valid, malformed ones among them; an empty list says that all are."""
-        bad = []
-        for index, (proof, public) in enumerate(items):
-            try:
-                valid = self.verify(proof, public)
-            except Refused:
-                valid = False
-            if not valid:
-                bad.append(index)
-        return bad
+    def verify_batch(self, items: Iterable[tuple[Proof, Sequence[int]]], threads: int = 1) -> list[int]:
+        """Indices of the items that are not valid, malformed ones among them; an empty list says that all are.
+
+        As :func:`zkcore.groth16.batch.verify_batch`, for one key.
+        """
+        return verify_batch(((self, proof, public) for proof, public in items), threads)
+
+    def holds(self, outcome: NDArray[np.uint64], scalars: NDArray[np.uint64]) -> bool:
+        """Whether a batch of proofs of this key balances.
+
+        ``outcome`` is its row ``uint64[1, 15, 4]``, see :mod:`zkcore.groth16.batch_kernels`; ``scalars``, canonical
+        ``uint64[n_public + 1, 4]``, are the sums of the weights and of the weights times each input.
+        """
+        points, nothing = np.empty((3, 2, 4), dtype=np.uint64), np.empty((0, 1), dtype=np.uint64)
+        return bool(holds(outcome, scalars, self._tables, self._lines, nothing, nothing, nothing, points))

@@ -1,0 +1,139 @@
+"""Batches of proofs: whatever is wrong with whichever items, exactly these are named; weights are what they must be."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import groth16py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import SMALL_ORDER, from_oracle, to_oracle
+from py_ecc.bn128 import add
+
+from zkcore.bn254 import G1_GENERATOR, P, R
+from zkcore.cpu import BACKEND
+from zkcore.groth16 import Proof, VerifyingKey
+from zkcore.groth16.batch import _run, _scalars, verify_batch
+from zkcore.groth16.batch_kernels import BETA, LAMBDA
+from zkcore.groups import g1, g2
+from zkcore.limbs import to_limbs
+
+CIRCUITS = {
+    "two": "template T() { signal input a; signal output b; signal output c; b <== a * a; c <== b * a; }",
+    "none": "template T() { signal input a; signal b; b <== a * a; b * a === 27; }",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """For each circuit a prepared key and valid items."""
+    result = {}
+    for name, text in CIRCUITS.items():
+        path: Path = tmp_path_factory.mktemp("circuit") / f"{name}.circom"
+        path.write_text(f"pragma circom 2.0.0;\n{text}\ncomponent main = T();\n")
+        prover, verifier = groth16py.setup_circom(str(path))
+        key = VerifyingKey.from_snarkjs(json.loads(verifier.to_json())).prepare()
+        inputs = [3] if name == "none" else [5, 7, 0, R - 1, 11]
+        items = []
+        for a in inputs:
+            public = [a * a % R, a * a * a % R] if name == "two" else []
+            items.append((key, Proof.from_bytes(groth16py.prove(prover, {"a": a})), public))
+        result[name] = items
+    return result
+
+
+def spoil(item, how: int):
+    """An item that is not valid, in one of nine ways."""
+    key, proof, public = item
+    outside = from_oracle(add(to_oracle(proof.b), to_oracle(SMALL_ORDER)))
+    return [
+        lambda: (key, proof, [(public[0] + 1) % R, *public[1:]]),
+        lambda: (key, replace(proof, c=G1_GENERATOR), public),
+        lambda: (key, replace(proof, a=g1.negate(proof.a)), public),
+        lambda: (key, replace(proof, b=g2.add(proof.b, proof.b)), public),
+        lambda: (key, replace(proof, a=None), public),
+        lambda: (key, replace(proof, c=(proof.c[0], proof.c[1] + P)), public),
+        lambda: (key, replace(proof, a=(proof.a[1], proof.a[0])), public),
+        lambda: (key, replace(proof, b=outside), public),
+        lambda: (key, proof, public[:-1]),
+    ][how]()
+
+
+def test_valid_batches_of_every_small_size(made) -> None:
+    items = made["two"]
+    for size in [*range(18), 63, 64, 65, 130]:
+        assert verify_batch((items * 26)[:size]) == []
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=25)
+def test_names_exactly_the_bad_items(made, data) -> None:
+    size = data.draw(st.integers(1, 150))
+    ways = data.draw(st.dictionaries(st.integers(0, size - 1), st.integers(0, 8), max_size=5))
+    items = (made["two"] * 30)[:size]
+    for index, how in ways.items():
+        items[index] = spoil(items[index], how)
+    assert verify_batch(items) == sorted(ways)
+
+
+def test_all_bad_and_errors_that_cancel_without_weights(made) -> None:
+    items = made["two"]
+    assert verify_batch([spoil(item, 1) for item in items]) == list(range(5))
+    (key, first, x), (_, second, y) = items[:2]
+    moved = replace(first, c=g1.add(first.c, G1_GENERATOR))
+    against = replace(second, c=g1.add(second.c, g1.negate(G1_GENERATOR)))
+    assert verify_batch([(key, moved, x), (key, against, y), items[2]]) == [0, 1]
+    swapped = [(key, first, y), (key, second, x)]
+    assert verify_batch(swapped) == [0, 1]
+
+
+def test_keys_may_be_mixed_and_have_no_inputs(made) -> None:
+    items = [*made["two"], *made["none"]] * 3
+    items[7] = (made["none"][0][0], items[7][1], [])
+    items[5] = (items[5][0], items[5][1], [0])
+    assert verify_batch(items) == [5, 7]
+
+
+def test_threads_and_streams_give_the_same(made) -> None:
+    items = (made["two"] * 60)[:200]
+    items[150] = spoil(items[150], 0)
+    assert verify_batch(iter(items), threads=2) == [150]
+    key = items[0][0]
+    assert key.verify_batch(((proof, public) for _, proof, public in items), threads=2) == [150]
+
+
+def test_weights_are_digits_times_powers_of_two(made) -> None:
+    assert g1.multiply(G1_GENERATOR, LAMBDA) == (BETA * G1_GENERATOR[0] % P, G1_GENERATOR[1])
+    assert (LAMBDA**2 + LAMBDA + 1) % R == 0
+    units = (0, 1, LAMBDA, LAMBDA**2)
+    words = [(3, 5), ((1 << 64) - 1, 0), (0, (1 << 64) - 1), (1 << 63, 1 << 63)]
+    weights = [sum(units[low >> i & 1 | (high >> i & 1) << 1] << i for i in range(64)) for low, high in words]
+    publics = to_limbs([2, 3, 5, R - 1]).reshape(4, 1, 4)
+    sums = _scalars(np.array(words, dtype=np.uint64), publics)
+    assert sums == [sum(weights) % R, sum(w * x for w, x in zip(weights, (2, 3, 5, R - 1), strict=True)) % R]
+
+
+def test_weights_are_drawn_anew(made) -> None:
+    proofs = to_limbs(made["two"][0][1].numbers()).reshape(1, 8, 4)
+    first, second = _run(proofs)[0], _run(proofs)[0]
+    assert first.tolist() != second.tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND == "portable", reason="the suite runs on the portable back end already")
+def test_the_portable_back_end_passes_the_same_tests() -> None:
+    files = ["test_batch.py", "test_groth16.py", "test_pairing.py"]
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", *(str(here / name) for name in files)],
+        cwd=here.parent.parent,
+        env={**os.environ, "ZKSHARE_BACKEND": "portable"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout

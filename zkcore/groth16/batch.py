@@ -1,0 +1,190 @@
+"""Verification of many Groth16 proofs at once, naming every one that is bad.
+
+Proofs (A_i, B_i, C_i) of one key with inputs x_i hold, but for a chance of 2^-128, when for random weights w_i
+
+    product of e(w_i A_i, B_i) = e(sum w_i alpha, beta) e(sum w_i L_i, gamma) e(sum w_i C_i, delta)
+
+(small exponents test; Bellare, Garay and Rabin 1998), because all points were checked to lie in groups of prime order.
+So a proof costs one Miller loop, and a batch three more and one final exponentiation. Where the processor has the
+lanes, eight proofs go through each instruction; several share the squarings of one loop. A batch that fails is halved
+until every bad item is found.
+
+A weight is the sum of d_i 2^i for i < 64 with each d_i one of 0, 1, lambda and lambda^2, for lambda the cube root of 1
+modulo r by which the endomorphism (x, y) -> (beta x, y) multiplies G1 (Gallant, Lambert and Vanstone 2001). The four
+digits are the residues modulo 2 of Z[lambda], so that 128 random bits give 2^128 different numbers there; two of them
+differ by a number of norm below 2^132 < r, hence differ modulo r. They are drawn from :mod:`secrets`.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkcore.bn254 import R
+from zkcore.cpu import BACKEND
+from zkcore.errors import Refused
+from zkcore.field import fp
+from zkcore.field_lanes import WIDTH, fp_lanes
+from zkcore.groth16.batch_kernels import check_curves, fold, run, sum_scalars
+from zkcore.groth16.keys import Proof
+from zkcore.limbs import from_limbs, to_limbs
+from zkcore.pairing import NOTHING_FIXED
+
+if TYPE_CHECKING:
+    from zkcore.groth16.verifier import PreparedVerifyingKey
+
+Rows = NDArray[np.uint64]
+_Item = tuple["PreparedVerifyingKey", Proof, Sequence[int]]
+
+_NUMBER = fp_lanes if BACKEND == "avx512ifma" else fp
+_CHUNK = WIDTH * 8
+"""Items that share Miller loops: eight in each of eight lanes."""
+_BLOCK = 64
+"""Chunks that share one final exponentiation, and items' memory."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Items of one key, the outcome ``uint64[1, 15, 4]`` of their weighted loops, and the weights' sums with inputs."""
+
+    indices: list[int]
+    proofs: Rows
+    publics: Rows
+    outcome: Rows
+    scalars: list[int]
+
+    def singles(self) -> "list[_Part]":
+        """The same items, each a part of its own, with new weights."""
+        parts = []
+        for at in range(0, len(self.indices), _NUMBER.lanes):
+            weights, outcomes, _ = _run(self.proofs[at : at + _NUMBER.lanes])
+            for i, index in enumerate(self.indices[at : at + _NUMBER.lanes]):
+                lane, row = slice(i, i + 1), slice(at + i, at + i + 1)
+                scalars = _scalars(weights[lane], self.publics[row])
+                parts.append(_Part([index], self.proofs[row], self.publics[row], outcomes[lane], scalars))
+        return parts
+
+
+def _padded(rows: Rows) -> Rows:
+    """The rows, and the first again until the lanes are full."""
+    missing = -len(rows) % _NUMBER.lanes
+    return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else np.ascontiguousarray(rows)
+
+
+def _answers(words: Rows, count: int) -> list[bool]:
+    """The first ``count`` of the lanes' bits in the words."""
+    return [bool(word >> lane & 1) for word in words.tolist() for lane in range(_NUMBER.lanes)][:count]
+
+
+def _run(proofs: Rows) -> tuple[Rows, Rows, list[bool]]:
+    """Weights drawn, outcome of every lane, and which proofs have B in the subgroup."""
+    rows, size = _padded(proofs), _NUMBER.size
+    weights = np.frombuffer(bytearray(secrets.token_bytes(16 * len(rows))), dtype=np.uint64).reshape(-1, 2)
+    count = len(rows) // _NUMBER.lanes
+    sound, out = np.empty(count, dtype=np.uint64), np.empty((_NUMBER.lanes, 15, 4), dtype=np.uint64)
+    shapes = (2 * count, 2 * size), (count, 4 * size), (count, 6 * size)
+    g1_work, g2_work, t_work = (np.empty(shape, dtype=np.uint64) for shape in shapes)
+    run(rows, weights, g1_work, g2_work, t_work, *NOTHING_FIXED, sound, out)
+    return weights, out, _answers(sound, len(proofs))
+
+
+def _scalars(weights: Rows, publics: Rows) -> list[int]:
+    out = np.empty((publics.shape[1] + 1, 4), dtype=np.uint64)
+    sum_scalars(weights, publics, out)
+    return from_limbs(out)
+
+
+def _fold(outcomes: Sequence[Rows]) -> Rows:
+    out = np.empty((1, 15, 4), dtype=np.uint64)
+    fold(np.concatenate(outcomes), out)
+    return out
+
+
+def _well_formed(
+    key: "PreparedVerifyingKey", items: Sequence[_Item], indices: Sequence[int]
+) -> tuple[list[int], Rows, Rows]:
+    """Indices, proofs and inputs of the items whose numbers are in range and whose points are on their curves."""
+    kept: list[int] = []
+    numbers: list[int] = []
+    inputs: list[int] = []
+    for index in indices:
+        _, proof, public = items[index]
+        try:
+            key.check_public(public)
+            numbers += proof.numbers()
+        except Refused:
+            continue
+        inputs += public
+        kept.append(index)
+    proofs = to_limbs(numbers).reshape(len(kept), 8, 4)
+    publics = to_limbs(inputs).reshape(len(kept), key.key.n_public, 4)
+    if not kept:
+        return kept, proofs, publics
+    rows = _padded(proofs)
+    sound = np.empty(len(rows) // _NUMBER.lanes, dtype=np.uint64)
+    check_curves(rows, sound)
+    return _kept(_answers(sound, len(kept)), kept, proofs, publics)
+
+
+def _kept(good: list[bool], indices: list[int], proofs: Rows, publics: Rows) -> tuple[list[int], Rows, Rows]:
+    if all(good):
+        return indices, proofs, publics
+    return [index for index, sound in zip(indices, good, strict=True) if sound], proofs[good], publics[good]
+
+
+def _part(key: "PreparedVerifyingKey", items: Sequence[_Item], indices: Sequence[int]) -> _Part | None:
+    """The items of one key with their loops run, without those that are malformed; None if nothing is left."""
+    kept, proofs, publics = _well_formed(key, items, indices)
+    while kept:
+        weights, outcomes, good = _run(proofs)
+        if all(good):
+            return _Part(kept, proofs, publics, _fold([outcomes]), _scalars(weights, _padded(publics)))
+        kept, proofs, publics = _kept(good, kept, proofs, publics)
+    return None
+
+
+def _hold(key: "PreparedVerifyingKey", parts: Sequence[_Part]) -> bool:
+    outcome = _fold([part.outcome for part in parts])
+    scalars = to_limbs([sum(column) % R for column in zip(*(part.scalars for part in parts), strict=True)])
+    return key.holds(outcome, scalars)
+
+
+def _find_bad(key: "PreparedVerifyingKey", parts: Sequence[_Part], known_bad: bool = False) -> list[int]:
+    """Indices of the items that spoil the parts' equation, by halving."""
+    if not parts or (not known_bad and _hold(key, parts)):
+        return []
+    if len(parts) > 1:
+        left = _find_bad(key, parts[: len(parts) // 2])
+        return left + _find_bad(key, parts[len(parts) // 2 :], known_bad=not left)
+    return parts[0].indices if len(parts[0].indices) == 1 else _find_bad(key, parts[0].singles(), known_bad=True)
+
+
+def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
+    """Indices of the items ``(key, proof, public inputs)`` that are not valid, malformed ones among them.
+
+    An empty list says that all are valid; so it is for no items. Items of different keys may be mixed; they are taken
+    from the iterable as they are needed, some thousands at a time. ``threads`` cores are used.
+    """
+    bad: list[int] = []
+    iterator, start = iter(items), 0
+    with ThreadPoolExecutor(threads) as pool:
+        each: Callable[..., Iterable[_Part | None]] = pool.map if threads > 1 else map
+        while block := list(islice(iterator, _CHUNK * _BLOCK)):
+            by_key: dict[int, list[int]] = {}
+            for index, (key, _, _) in enumerate(block):
+                by_key.setdefault(id(key), []).append(index)
+            for indices in by_key.values():
+                key = block[indices[0]][0]
+                chunks = [indices[at : at + _CHUNK] for at in range(0, len(indices), _CHUNK)]
+                parts = [part for part in each(partial(_part, key, block), chunks) if part is not None]
+                formed = {index for part in parts for index in part.indices}
+                wrong = {index for index in indices if index not in formed}.union(_find_bad(key, parts))
+                bad += [start + index for index in wrong]
+            start += len(block)
+    return sorted(bad)
