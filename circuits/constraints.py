@@ -21,15 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import replay
+from circuits.rows import Rows, Shiftable, Terms
 from zkcore import field
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
 from zkcore.formats import r1cs as r1cs_format
-from zkcore.limbs import to_limbs
 from zkcore.r1cs import R1CS, SparseMatrix
 
 _HERE = Path(__file__).resolve().parent
-_Terms = dict[int, int]
 
 
 class LinearCombination:
@@ -37,7 +36,7 @@ class LinearCombination:
 
     __slots__ = ("system", "terms")
 
-    def __init__(self, system: "ConstraintSystem", terms: _Terms) -> None:
+    def __init__(self, system: "ConstraintSystem", terms: Terms) -> None:
         self.system = system
         self.terms = terms
 
@@ -92,25 +91,28 @@ class _Origin(NamedTuple):
     place: str
 
 
-class _Matrix:
-    """A sparse matrix under construction."""
+class Block(NamedTuple):
+    """The last products of a system, to be written again elsewhere at little cost: see :meth:`ConstraintSystem.block`.
 
-    def __init__(self) -> None:
-        self.row_start = [0]
-        self.column: list[int] = []
-        self.coefficient: list[int] = []
+    Attributes
+    ----------
+    matrices
+        Rows of A, B and C.
+    products
+        int64[n, 2]: for each product its row, counted from the block's first, and its wire, counted from the place.
+    origins
+        Where each row was written.
+    wires
+        The first new wire, counted from the place, and the number of new ones.
+    result
+        A linear combination, its wires counted from the place; -1 is the constant.
+    """
 
-    def append(self, terms: _Terms) -> int:
-        """Add a row and return its number."""
-        self.column.extend(terms.keys())
-        self.coefficient.extend(terms.values())
-        self.row_start.append(len(self.column))
-        return len(self.row_start) - 2
-
-    def finish(self) -> SparseMatrix:
-        return SparseMatrix(
-            np.array(self.row_start, np.int64), np.array(self.column, np.int64), to_limbs(self.coefficient)
-        )
+    matrices: tuple[Shiftable, Shiftable, Shiftable]
+    products: NDArray[np.int64]
+    origins: tuple[_Origin, ...]
+    wires: tuple[int, int]
+    result: Terms
 
 
 class ConstraintSystem:
@@ -127,8 +129,8 @@ class ConstraintSystem:
         self._public: list[str] = []
         self._inputs: dict[str, tuple[int, int]] = {}
         self._n_wires = 1
-        self._matrices = (_Matrix(), _Matrix(), _Matrix())
-        self._hints = _Matrix()
+        self._matrices = (Rows(), Rows(), Rows())
+        self._hints = Rows()
         self._steps: list[tuple[int, int, int, int]] = []
         self._origins: list[_Origin] = []
         self._scopes: list[str] = []
@@ -213,6 +215,59 @@ class ConstraintSystem:
         flag = self._wire()
         self._steps.append((replay.EQUALS, self._hints.append(self.combination(value).terms), _number(flag), 1))
         return flag
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Number of constraints and of wires so far."""
+        return len(self._origins), self._n_wires
+
+    def block(self, start: tuple[int, int], place: int, result: LinearCombination) -> Block:
+        """What was written since the system was of size ``start``, to be repeated in other systems.
+
+        It must consist of products of wires from number ``place`` on (:meth:`multiply`). A repetition has the same
+        wires before the block in the same order, beginning at a place of its own.
+
+        Raises
+        ------
+        Malformed
+            If something else than products was written.
+        OutOfRange
+            If an earlier wire takes part.
+        """
+        row, wire = start
+        steps = [step for step in self._steps if step[2] >= wire]
+        if any(kind != replay.PRODUCT for kind, *_ in steps) or len(steps) != self._n_wires - wire:
+            raise Malformed("block", "a block consists of products")
+        a, b, c = (matrix.shiftable(row, place) for matrix in self._matrices)
+        return Block(
+            (a, b, c),
+            np.array([(step[1] - row, step[2] - place) for step in steps], np.int64).reshape(-1, 2),
+            tuple(self._origins[row:]),
+            (wire - place, self._n_wires - wire),
+            {number - place if number else -1: coefficient for number, coefficient in result.terms.items()},
+        )
+
+    def repeat(self, block: Block, place: int) -> LinearCombination:
+        """Write a block again, whose earlier wires begin at number ``place``, and return its result.
+
+        Raises
+        ------
+        OutOfRange
+            If the next wire is not the block's first.
+        """
+        first, count = block.wires
+        if self._n_wires != place + first:
+            raise OutOfRange("place", "the block's earlier wires are not the last ones written")
+        row = len(self._origins)
+        for matrix, rows in zip(self._matrices, block.matrices, strict=True):
+            matrix.append_shifted(rows, place)
+        self._steps.extend((replay.PRODUCT, row + at, place + wire, 1) for at, wire in block.products.tolist())
+        scopes = " / ".join([*self._scopes, ""])
+        self._origins.extend(_Origin(scopes + origin.label, origin.place) for origin in block.origins)
+        self._n_wires += count
+        return LinearCombination(
+            self, {place + wire if wire >= 0 else 0: coefficient for wire, coefficient in block.result.items()}
+        )
 
     def finish(self) -> "Circuit":
         """The finished circuit."""

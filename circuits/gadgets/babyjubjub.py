@@ -48,6 +48,12 @@ def to_montgomery(point: Point) -> Point:
 
 
 @lru_cache(maxsize=8)
+def _powers_of_four(point: Point, count: int) -> list[Point]:
+    """The point times 4^0, 4^1, ..."""
+    return [babyjubjub.multiply(point, 4**place) for place in range(count)]
+
+
+@lru_cache(maxsize=8)
 def _number_tables(windows: tuple[Point, ...]) -> list[list[Point]]:
     """For each window's base the points 0 to 3 times the base, plus the window's offset, in Montgomery form."""
     offsets = [babyjubjub.multiply(_OFFSET, 1 << place) for place in range(1, len(windows))]
@@ -129,11 +135,9 @@ def fixed_base_sum(
     windows: list[Point] = []
     digits: list[tuple[LinearCombination, LinearCombination]] = []
     for point, bits in numbers:
-        base = point
+        windows += _powers_of_four(point, (len(bits) + 1) // 2)
         for place in range(0, len(bits), 2):
-            windows.append(base)
             digits.append((bits[place], bits[place + 1] if place + 1 < len(bits) else cs.combination(0)))
-            base = babyjubjub.multiply(base, 4)
     if len(windows) < 2:
         raise WrongLength("numbers", "a sum takes at least two windows")
     with cs.scope(label):

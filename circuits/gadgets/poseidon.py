@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from operator import mul
 
-from circuits.constraints import ConstraintSystem, LinearCombination, Value
+from circuits.constraints import Block, ConstraintSystem, LinearCombination, Value
 from zkcore import poseidon
 
 
@@ -45,27 +45,57 @@ def _partial_rounds(width: int) -> tuple[list[list[int]], list[list[int]]]:
     return raised, state
 
 
+def _full_rounds(cs: ConstraintSystem, state: list[LinearCombination], rounds: range) -> list[LinearCombination]:
+    instance = poseidon.parameters(len(state))
+    for number in rounds:
+        state = [
+            _fifth_power(cs, word + constant)
+            for word, constant in zip(state, instance.round_constants[number], strict=True)
+        ]
+        state = [_weighted(cs, row, state) for row in instance.matrix]
+    return state
+
+
+def _after_first_powers(cs: ConstraintSystem, powers: list[LinearCombination]) -> LinearCombination:
+    """The hash, given the fifth powers of the first round."""
+    width = len(powers)
+    instance = poseidon.parameters(width)
+    half, last = instance.full_rounds // 2, instance.full_rounds + instance.partial_rounds
+    state = [_weighted(cs, row, powers) for row in instance.matrix]
+    basis = [cs.combination(1), *_full_rounds(cs, state, range(1, half))]
+    raised, state_of_basis = _partial_rounds(width)
+    for factors in raised:
+        basis.append(_fifth_power(cs, _weighted(cs, factors, basis)))
+    state = [_weighted(cs, factors, basis) for factors in state_of_basis]
+    return _full_rounds(cs, state, range(half + instance.partial_rounds, last))[0]
+
+
+def _first_powers(cs: ConstraintSystem, inputs: Sequence[Value]) -> list[LinearCombination]:
+    """The fifth powers of the first round."""
+    constants = poseidon.parameters(len(inputs) + 1).round_constants[0]
+    words = [cs.combination(value) + constant for value, constant in zip([0, *inputs], constants, strict=True)]
+    return [_fifth_power(cs, word) for word in words]
+
+
+@cache
+def _block(width: int) -> Block:
+    """All but the first powers. Only they depend on what the inputs are, so that the rest is written once a width."""
+    cs = ConstraintSystem("Poseidon")
+    inputs = cs.privates("inputs", width - 1)
+    place = cs.size[1]
+    powers = _first_powers(cs, inputs)
+    start = cs.size
+    return cs.block(start, place, _after_first_powers(cs, powers))
+
+
 def hash(cs: ConstraintSystem, inputs: Sequence[Value], label: str) -> LinearCombination:
     """Poseidon of 1 to 16 values."""
-    width = len(inputs) + 1
-    instance = poseidon.parameters(width)
-    half = instance.full_rounds // 2
-    one = cs.combination(1)
-    state = [cs.combination(0), *(cs.combination(value) for value in inputs)]
-
-    def full_rounds(state: list[LinearCombination], start: int) -> list[LinearCombination]:
-        for constants in instance.round_constants[start : start + half]:
-            words = [_fifth_power(cs, word + constant) for word, constant in zip(state, constants, strict=True)]
-            state = [_weighted(cs, row, words) for row in instance.matrix]
-        return state
-
     with cs.scope(label):
-        basis = [one, *full_rounds(state, 0)]
-        raised, last = _partial_rounds(width)
-        for factors in raised:
-            basis.append(_fifth_power(cs, _weighted(cs, factors, basis)))
-        state = [_weighted(cs, factors, basis) for factors in last]
-        return full_rounds(state, half + instance.partial_rounds)[0]
+        place = cs.size[1]
+        powers = _first_powers(cs, inputs)
+        if any(power.constant is not None for power in powers[1:]):
+            return _after_first_powers(cs, powers)
+        return cs.repeat(_block(len(powers)), place)
 
 
 def chain(cs: ConstraintSystem, values: Sequence[Value], label: str) -> LinearCombination:

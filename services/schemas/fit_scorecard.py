@@ -51,6 +51,11 @@ def rows() -> tuple[dict[str, Column], NDArray[np.bool_]]:
     return columns, np.array([row["outcome"] == "good" for row in table])
 
 
+def unknown(name: str, values: Column) -> int:
+    """How many rows do not know the field; ``records`` is always known, and 0 says that there are none."""
+    return int((values == 0).sum() if name in CODED - {"records"} else (values < 0).sum())
+
+
 def cut_points(name: str, values: Column) -> tuple[int, ...]:
     """Ascending cut points such that every bin holds at least a twentieth of the rows."""
     distinct = np.unique(values)
@@ -124,6 +129,11 @@ def fit() -> dict[str, Any]:
     )
     return {
         "scorecard": scorecard.to_dict(),
+        "unknown_values": {
+            "how": "categories have the code 0, numbers are -1, below every known value; they are in the lowest bin, "
+            "which is theirs alone where at least a twentieth of the rows are unknown",
+            "rows": {name: int(count) for name in FIELDS if (count := unknown(name, columns[name]))},
+        },
         "measured": {
             "fitted_on_rows": int(train.sum()),
             "held_back_rows": int(held_back.sum()),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits.constraints import Circuit, ConstraintSystem
+from circuits.constraints import Circuit, ConstraintSystem, LinearCombination
 from circuits.gadgets import babyjubjub as curve
 from circuits.gadgets import bits, comparison, lookup, merkle, poseidon
 from tests.circuits.free_wires import free_wires
@@ -97,6 +97,48 @@ def test_poseidon_is_poseidon(count: int) -> None:
 def test_poseidon_of_constants_is_constant() -> None:
     cs = ConstraintSystem("test")
     assert poseidon.hash(cs, [1, 2], "hash").constant == plain_poseidon.hash([1, 2])
+
+
+@pytest.mark.parametrize("factor", [0, 3])
+def test_a_repeated_block_is_what_would_have_been_written(factor: int) -> None:
+    def hashing(hash: Callable[[ConstraintSystem, list[LinearCombination]], LinearCombination]) -> Circuit:
+        cs = ConstraintSystem("test")
+        digest = cs.public("digest")
+        a, b = cs.privates("inputs", 2)
+        cs.enforce_equal(hash(cs, [a + b * factor, b - factor]), digest, "the digest")
+        return cs.finish()
+
+    def whole(cs: ConstraintSystem, inputs: list[LinearCombination]) -> LinearCombination:
+        with cs.scope("hash"):
+            return poseidon._after_first_powers(cs, poseidon._first_powers(cs, inputs))
+
+    written, repeated = hashing(whole), hashing(lambda cs, inputs: poseidon.hash(cs, inputs, "hash"))
+    assert written.digest() == repeated.digest()
+    assert written.breakdown() == repeated.breakdown()
+    values = [5, 6]
+    digest = plain_poseidon.hash([5 + 6 * factor, 6 - factor])
+    for built in (written, repeated):
+        built.witness({"digest": digest, "inputs": values})
+
+
+def test_only_products_of_late_wires_are_blocks() -> None:
+    cs = ConstraintSystem("test")
+    early, late = cs.private("early"), cs.private("late")
+    start = cs.size
+    block = cs.block(start, 2, cs.combination(7))
+    assert cs.repeat(block, 2).constant == 7
+    with pytest.raises(OutOfRange):
+        cs.repeat(block, 1)
+    product = late * late
+    assert cs.block(start, 2, product).wires == (1, 1)
+    with pytest.raises(OutOfRange):
+        cs.block(start, 3, product)
+    for write in (lambda: early * late, lambda: cs.unchecked_is_zero(late)):
+        write()
+        with pytest.raises((OutOfRange, Malformed)):
+            cs.block(start, 2, product)
+    with pytest.raises(Malformed):
+        cs.block(start, 1, product)
 
 
 def test_merkle_paths() -> None:
