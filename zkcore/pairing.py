@@ -72,10 +72,19 @@ def signed_digits(number: int, width: int) -> list[int]:
     return digits[::-1]
 
 
-_LOOP = np.array(signed_digits(6 * U + 2, 2), dtype=np.int64)
+def _schedule() -> NDArray[np.int64]:
+    """Steps of the loop: 0 doubles the point, 1 and -1 add and subtract Q, 2 adds psi(Q), 3 subtracts psi^2(Q)."""
+    steps = []
+    for digit in signed_digits(6 * U + 2, 2)[1:]:
+        steps += [0, digit] if digit else [0]
+    return np.array([*steps, 2, 3], dtype=np.int64)
+
+
+_DOUBLE, _LAST = 0, 3
+_STEPS = _schedule()
 _SEED_DIGITS = np.array(signed_digits(U, 4), dtype=np.int64)
-LINES = len(_LOOP) - 1 + int(np.count_nonzero(_LOOP[1:])) + 2
-"""Lines of one loop: one a doubling, one an addition, two at the end."""
+LINES = len(_STEPS)
+"""Lines of one loop, one a step."""
 
 _half = constant((fp.modulus + 1) // 2)
 
@@ -143,27 +152,12 @@ def _affine_endomorphism(q: Any) -> Any:
 
 
 @inner
-def _step(
-    f: Any, like: Any, kind: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, position: Any
-) -> Any:
-    """f times the next line of every pair, whose point in ``work`` goes on by a doubling or an addition.
-
-    ``kind`` is 0 for doubling, 1 and -1 to add or subtract Q, 2 to add psi(Q), 3 to subtract psi^2(Q).
-    """
-    for i in range(firsts.shape[0]):
-        p, q = load_affine(like, firsts, i), load_affine(f[0][0], seconds, i)
-        t = load_projective(f[0][0], work, i)
-        if kind == 0:
-            t, line = _double_step(t)
-        else:
-            if kind > 1:
-                q = _affine_endomorphism(q)
-            if kind > 2:
-                q = _affine_endomorphism(q)
-            t, line = _add_step(t, (q[0], -q[1] if kind == -1 or kind == 3 else q[1]))
-        store_projective(work, i, t)
-        f = _multiply_by_line(f, line, p)
-    return _multiply_by_fixed(f, like, lines, position, points)
+def _added(q: Any, kind: Any) -> Any:
+    """What a step of the schedule adds, for the affine point Q."""
+    image = q
+    for _ in range(kind - 1):
+        image = _affine_endomorphism(image)
+    return image[0], -image[1] if kind == -1 or kind == _LAST else image[1]
 
 
 @inner
@@ -174,22 +168,25 @@ def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: 
     them neutral, those of G2 on the twist; ``work`` is room for as many projective points of G2, and afterwards tells
     :func:`ends_in_subgroup` which of them were in the subgroup. If one was not, the product is of no use. ``lines`` are
     the fixed points' lines ``uint64[m, LINES, 2, 2, 4]`` and ``points`` their arguments, see :func:`line_argument`.
+    All other arrays have two dimensions, so that there is one machine code for every caller.
     """
     f = fp12_one(pair(like, like))
     for i in range(firsts.shape[0]):
         q = load_affine(f[0][0], seconds, i)
         store_projective(work, i, (q[0], q[1], one(q[0])))
-    position = 0
-    for digit in _LOOP[1:]:
-        f = fp12_square(f)
-        f = _step(f, like, 0, firsts, seconds, work, lines, points, position)
-        position += 1
-        if digit:
-            f = _step(f, like, digit, firsts, seconds, work, lines, points, position)
-            position += 1
-    for kind in (2, 3):
-        f = _step(f, like, kind, firsts, seconds, work, lines, points, position)
-        position += 1
+    for position in range(_STEPS.size):
+        kind = _STEPS[position]
+        if kind == _DOUBLE:
+            f = fp12_square(f)
+        for i in range(firsts.shape[0]):
+            t = load_projective(f[0][0], work, i)
+            if kind == _DOUBLE:
+                t, line = _double_step(t)
+            else:
+                t, line = _add_step(t, _added(load_affine(f[0][0], seconds, i), kind))
+            store_projective(work, i, t)
+            f = _multiply_by_line(f, line, load_affine(like, firsts, i))
+        f = _multiply_by_fixed(f, like, lines, position, points)
     return f
 
 
@@ -209,24 +206,13 @@ def ends_in_subgroup(q: Any, t: Any) -> Any:
 
 
 @inner
-def _store_line(lines: Any, position: Any, slope: Any, t: Any) -> Any:
+def _affine_step(lines: Any, position: Any, t: Any, q: Any, doubles: Any) -> Any:
+    """T + Q in affine form, Q being T itself where it ``doubles``; the line goes to ``lines``."""
+    xx = square(t[0])
+    rise, run = (xx + xx + xx, t[1] + t[1]) if doubles else (t[1] - q[1], t[0] - q[0])
+    slope = rise * fp2_inverse(run)
     store(lines, 2 * position, slope)
     store(lines, 2 * position + 1, slope * t[0] - t[1])
-
-
-@inner
-def _affine_double(lines: Any, position: Any, t: Any) -> Any:
-    xx = square(t[0])
-    slope = (xx + xx + xx) * fp2_inverse(t[1] + t[1])
-    _store_line(lines, position, slope, t)
-    x = square(slope) - t[0] - t[0]
-    return x, slope * (t[0] - x) - t[1]
-
-
-@inner
-def _affine_add(lines: Any, position: Any, t: Any, q: Any) -> Any:
-    slope = (t[1] - q[1]) * fp2_inverse(t[0] - q[0])
-    _store_line(lines, position, slope, t)
     x = square(slope) - t[0] - q[0]
     return x, slope * (t[0] - x) - t[1]
 
@@ -234,17 +220,10 @@ def _affine_add(lines: Any, position: Any, t: Any, q: Any) -> Any:
 @kernel
 def _fixed_lines(rows: Any, lines: Any) -> Any:
     q = load_affine(fp2_zero(), rows, 0)
-    t, position = q, 0
-    for digit in _LOOP[1:]:
-        t = _affine_double(lines, position, t)
-        position += 1
-        if digit:
-            t = _affine_add(lines, position, t, q if digit > 0 else (q[0], -q[1]))
-            position += 1
-    q1 = _affine_endomorphism(q)
-    q2 = _affine_endomorphism(q1)
-    t = _affine_add(lines, position, t, q1)
-    _affine_add(lines, position + 1, t, (q2[0], -q2[1]))
+    t = q
+    for position in range(_STEPS.size):
+        doubles = _STEPS[position] == _DOUBLE
+        t = _affine_step(lines, position, t, t if doubles else _added(q, _STEPS[position]), doubles)
 
 
 def fixed_lines(points: Sequence[G2Point]) -> Rows:
@@ -323,14 +302,14 @@ def _miller(firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, out: 
 
 
 @kernel
-def _finish(rows: Any, out: Any) -> Any:
+def finish(rows: Any, out: Any) -> Any:
     """Final exponentiation; whether the result is 1."""
     result = final_exponentiation(load_fp12(fp2_zero(), rows, 0))
     store_fp12(out, 0, result)
     return fp12_equal(result, fp12_one(fp2_zero()))
 
 
-NOTHING_FIXED = np.empty((0, LINES, 2, 2, 4), dtype=np.uint64), np.empty((0, 2, 4), dtype=np.uint64)
+NOTHING_FIXED = np.empty((0, LINES, 2, 2, 4), dtype=np.uint64), np.empty((0, 8), dtype=np.uint64)
 """Lines and arguments where there are no fixed points."""
 
 
@@ -349,8 +328,8 @@ def miller_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> Row
     p, q = g1.encode(firsts, part="firsts"), g2.encode(seconds, part="seconds")
     useful = [i for i, pair in enumerate(zip(firsts, seconds, strict=True)) if None not in pair]
     p, q = p[useful], q[useful]
-    out, work = np.empty((1, 12, 4), dtype=np.uint64), np.empty((len(useful), 3, 2, 4), dtype=np.uint64)
-    _miller(p, q, work, *NOTHING_FIXED, out)
+    out, work = np.empty((1, 12, 4), dtype=np.uint64), np.empty((len(useful), 24), dtype=np.uint64)
+    _miller(p.reshape(-1, 8), q.reshape(-1, 16), work, *NOTHING_FIXED, out)
     return out
 
 
@@ -363,11 +342,11 @@ def pairing_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> li
         As :func:`miller_product`.
     """
     out = np.empty((1, 12, 4), dtype=np.uint64)
-    _finish(miller_product(firsts, seconds), out)
+    finish(miller_product(firsts, seconds), out)
     return decode(fp, out)
 
 
 def pairing_product_is_one(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> bool:
     """Whether the product of the pairings e(firsts[i], seconds[i]) is 1; refuses as :func:`pairing_product`."""
     out = np.empty((1, 12, 4), dtype=np.uint64)
-    return bool(_finish(miller_product(firsts, seconds), out))
+    return bool(finish(miller_product(firsts, seconds), out))

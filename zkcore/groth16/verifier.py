@@ -29,12 +29,12 @@ from zkcore.number import store
 from zkcore.pairing import (
     ends_in_subgroup,
     final_exponentiation,
+    finish,
     fixed_lines,
     line_argument,
     load_fp12,
     miller,
     miller_product,
-    store_fp12,
 )
 from zkcore.tower import fp2_zero, fp12_equal
 
@@ -45,11 +45,6 @@ _REFUSALS = {
     _C_OFF_CURVE: ("c", NotOnCurve, "the point does not satisfy the curve's equation"),
     _B_OUTSIDE: ("b", NotInSubgroup, "the point is on the curve but outside the subgroup of prime order"),
 }
-
-
-@kernel
-def _target(rows: Any, out: Any) -> Any:
-    store_fp12(out, 0, final_exponentiation(load_fp12(fp2_zero(), rows, 0)))
 
 
 @kernel
@@ -88,7 +83,7 @@ class PreparedVerifyingKey:
         self._tables = fixed_base_tables(np.concatenate([g1.encode([key.alpha]), ic]))
         self._lines = fixed_lines([g2.negate(point) for point in (key.gamma, key.delta, key.beta)])
         self._target = np.empty((1, 12, 4), dtype=np.uint64)
-        _target(miller_product([key.alpha], [key.beta]), self._target)
+        finish(miller_product([key.alpha], [key.beta]), self._target)
 
     def check_public(self, public: Sequence[int], part: str = "public") -> None:
         """Refuse a wrong number of public inputs, and inputs out of range.
@@ -137,5 +132,5 @@ class PreparedVerifyingKey:
         ``outcome`` is its row ``uint64[1, 15, 4]``, see :mod:`zkcore.groth16.batch_kernels`; ``scalars``, canonical
         ``uint64[n_public + 1, 4]``, are the sums of the weights and of the weights times each input.
         """
-        points, nothing = np.empty((3, 2, 4), dtype=np.uint64), np.empty((0, 1), dtype=np.uint64)
+        points, nothing = np.empty((3, 8), dtype=np.uint64), np.empty((0, 8), dtype=np.uint64)
         return bool(holds(outcome, scalars, self._tables, self._lines, nothing, nothing, nothing, points))
