@@ -1,15 +1,14 @@
-"""Kernels of :mod:`homomorphic.modular`: pairs modulo n^2 in lanes, eight numbers a block.
+"""Kernels of :mod:`homomorphic.modular` over columns of pairs: conversions, products, powers, tables.
 
-The numbers' form and the mathematics are told there. `t` is scratch of 4 limbs registers: the accumulators of the x0
-part, 2 limbs long, then those of the x1 part. `modulus` is ``uint64[limbs + 1]``: the limbs of n, then -1/n modulo
-2^52. Positions in flat arrays count registers. An accumulator takes at most 6 limbs + 2 products of 52 bits, so it
-stays below 2^62 for limbs up to 160. Time and memory accesses depend on sizes only, never on the numbers.
+`rows`, `out`: ``uint64[blocks, 2 limbs, 8]``. Scratch `t` and `modulus` are those of :mod:`homomorphic.pairs`. Except
+where a function says that exponents are public, time and memory accesses depend on sizes only.
 """
 
 from typing import Any
 
 import numpy as np
 
+from homomorphic.pairs import accumulate_short, canonical, copy, multiply, reduce, square
 from zkcore.kernel import inner, kernel
 from zkcore.lanes import (
     LANES,
@@ -17,206 +16,15 @@ from zkcore.lanes import (
     LIMB_MASK,
     add_high,
     add_low,
-    both,
     broadcast,
     carry,
     low_bits,
     replace_where_equal,
-    sign,
     u64x8,
 )
-from zkcore.number import constant, load, store, zero_of
+from zkcore.number import load, store, zero_of
 
 _zero = zero_of(u64x8)
-_mask = constant(LIMB_MASK)
-_one = constant(1)
-
-
-@inner
-def _clear(t: Any, limbs: Any) -> Any:
-    for j in range(4 * limbs):
-        store(t, j, _zero())
-
-
-@inner
-def _accumulate(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
-    """t = (a0 b0, a0 b1 + a1 b0), two limbs of b at a time, since memory is slower than multiplication."""
-    _clear(t, limbs)
-    for i in range(0, limbs, 2):
-        b0, b1 = load(_zero(), b, b_at + i), load(_zero(), b, b_at + limbs + i)
-        c0, c1 = load(_zero(), b, b_at + i + 1), load(_zero(), b, b_at + limbs + i + 1)
-        p0 = p1 = q0 = q1 = _zero()  # the limb of a before, and the one before that
-        for j in range(limbs):
-            a0, a1 = load(_zero(), a, a_at + j), load(_zero(), a, a_at + limbs + j)
-            x = add_high(add_low(load(_zero(), t, i + j), a0, b0), p0, b0)
-            store(t, i + j, add_high(add_low(x, p0, c0), q0, c0))
-            y = add_high(add_low(load(_zero(), t, 2 * limbs + i + j), a0, b1), p0, b1)
-            z = add_high(add_low(_zero(), a1, b0), p1, b0)
-            y = add_high(add_low(y, p0, c1), q0, c1)
-            z = add_high(add_low(z, p1, c0), q1, c0)
-            store(t, 2 * limbs + i + j, y + z)
-            p0, p1, q0, q1 = a0, a1, p0, p1
-        at = i + limbs
-        store(t, at, add_high(add_low(add_high(_zero(), p0, b0), p0, c0), q0, c0))
-        store(t, at + 1, add_high(_zero(), p0, c0))
-        y = add_high(add_low(add_high(_zero(), p0, b1), p0, c1), q0, c1)
-        z = add_high(add_low(add_high(_zero(), p1, b0), p1, c0), q1, c0)
-        store(t, 2 * limbs + at, y + z)
-        store(t, 2 * limbs + at + 1, add_high(add_high(_zero(), p0, c1), p1, c0))
-
-
-@inner
-def _accumulate_short(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
-    """t = (a0 b0, a1 b0), for a factor whose second part is 0."""
-    _clear(t, limbs)
-    for i in range(0, limbs, 2):
-        b0, c0 = load(_zero(), b, b_at + i), load(_zero(), b, b_at + i + 1)
-        p0 = p1 = q0 = q1 = _zero()
-        for j in range(limbs):
-            a0, a1 = load(_zero(), a, a_at + j), load(_zero(), a, a_at + limbs + j)
-            x = add_high(add_low(load(_zero(), t, i + j), a0, b0), p0, b0)
-            store(t, i + j, add_high(add_low(x, p0, c0), q0, c0))
-            y = add_high(add_low(load(_zero(), t, 2 * limbs + i + j), a1, b0), p1, b0)
-            store(t, 2 * limbs + i + j, add_high(add_low(y, p1, c0), q1, c0))
-            p0, p1, q0, q1 = a0, a1, p0, p1
-        at = i + limbs
-        store(t, at, add_high(add_low(add_high(_zero(), p0, b0), p0, c0), q0, c0))
-        store(t, at + 1, add_high(_zero(), p0, c0))
-        store(t, 2 * limbs + at, add_high(add_low(add_high(_zero(), p1, b0), p1, c0), q1, c0))
-        store(t, 2 * limbs + at + 1, add_high(_zero(), p1, c0))
-
-
-@inner
-def _accumulate_square(t: Any, a: Any, a_at: Any, double: Any, limbs: Any) -> Any:
-    """t = (a0^2, 2 a0 a1); ``double`` is scratch of ``limbs`` registers."""
-    _clear(t, limbs)
-    rest = _zero()
-    for j in range(limbs):
-        x = load(_zero(), a, a_at + j)
-        rest = rest + x + x
-        store(double, j, low_bits(rest))
-        rest = carry(rest)
-    for i in range(0, limbs, 2):
-        b, c = load(_zero(), a, a_at + i), load(_zero(), a, a_at + i + 1)
-        # products of different limbs of a0, once each
-        store(t, 2 * i + 1, add_low(load(_zero(), t, 2 * i + 1), c, b))
-        before, p, q = c, _zero(), _zero()
-        for j in range(i + 2, limbs):
-            a0 = load(_zero(), a, a_at + j)
-            x = add_high(add_low(load(_zero(), t, i + j), a0, b), before, b)
-            store(t, i + j, add_high(add_low(x, p, c), q, c))
-            before, p, q = a0, a0, p
-        at = i + limbs
-        store(t, at, add_high(add_low(add_high(_zero(), before, b), p, c), q, c))
-        store(t, at + 1, add_high(_zero(), p, c))
-        # 2 a0 a1
-        b, c = load(_zero(), a, a_at + limbs + i), load(_zero(), a, a_at + limbs + i + 1)
-        p = q = _zero()
-        for j in range(limbs):
-            a0 = load(_zero(), double, j)
-            y = add_high(add_low(load(_zero(), t, 2 * limbs + i + j), a0, b), p, b)
-            store(t, 2 * limbs + i + j, add_high(add_low(y, p, c), q, c))
-            p, q = a0, p
-        at = 3 * limbs + i
-        store(t, at, add_high(add_low(add_high(_zero(), p, b), p, c), q, c))
-        store(t, at + 1, add_high(_zero(), p, c))
-    for j in range(limbs):
-        b = load(_zero(), a, a_at + j)
-        x = load(_zero(), t, 2 * j)
-        store(t, 2 * j, add_low(x + x, b, b))
-        x = load(_zero(), t, 2 * j + 1)
-        store(t, 2 * j + 1, add_high(x + x, b, b))
-
-
-@inner
-def _reduce(out: Any, out_at: Any, t: Any, modulus: Any, limbs: Any) -> Any:
-    """out = (t0 + t1 n) / R modulo n^2, limbs normalized; two limbs at a time."""
-    inverse, n0, n1 = broadcast(modulus, limbs), broadcast(modulus, 0), broadcast(modulus, 1)
-    second = 2 * limbs
-    # -m is taken as (R - 1 - m) + 1 - R: complemented limbs as they are found, 1 now, and 1 off the result for -R / R.
-    store(t, second, load(_zero(), t, second) + _one(_zero()))
-    for i in range(0, limbs, 2):
-        x = load(_zero(), t, i)
-        m = low_bits(add_low(_zero(), x, inverse))
-        y = load(_zero(), t, second + i) + _mask(_zero()) - m
-        k = low_bits(add_low(_zero(), y, inverse))
-        x = load(_zero(), t, i + 1) + carry(add_low(x, m, n0))
-        x = add_high(add_low(x, m, n1), m, n0)
-        r = low_bits(add_low(_zero(), x, inverse))
-        y = load(_zero(), t, second + i + 1) + carry(add_low(y, k, n0)) + _mask(_zero()) - r
-        y = add_high(add_low(y, k, n1), k, n0)
-        s = low_bits(add_low(_zero(), y, inverse))
-        store(t, i + 2, load(_zero(), t, i + 2) + carry(add_low(x, r, n0)))
-        store(t, second + i + 2, load(_zero(), t, second + i + 2) + carry(add_low(y, s, n0)))
-        p, q = n1, n0
-        for j in range(2, limbs):
-            n = broadcast(modulus, j)
-            x = add_high(add_low(load(_zero(), t, i + j), m, n), m, p)
-            store(t, i + j, add_high(add_low(x, r, p), r, q))
-            y = add_high(add_low(load(_zero(), t, second + i + j), k, n), k, p)
-            store(t, second + i + j, add_high(add_low(y, s, p), s, q))
-            p, q = n, p
-        at = i + limbs
-        x = add_high(load(_zero(), t, at), m, p)
-        store(t, at, add_high(add_low(x, r, p), r, q))
-        store(t, at + 1, add_high(load(_zero(), t, at + 1), r, p))
-        y = add_high(load(_zero(), t, second + at), k, p)
-        store(t, second + at, add_high(add_low(y, s, p), s, q))
-        store(t, second + at + 1, add_high(load(_zero(), t, second + at + 1), s, p))
-    carry0, carry1 = _zero(), _zero() - _one(_zero())
-    for j in range(limbs):
-        x = load(_zero(), t, limbs + j) + carry0
-        store(out, out_at + j, low_bits(x))
-        carry0 = carry(x)
-        y = load(_zero(), t, 3 * limbs + j) + carry1
-        store(out, out_at + limbs + j, low_bits(y))
-        carry1 = carry(y)
-
-
-@inner
-def _multiply(out: Any, out_at: Any, a: Any, a_at: Any, b: Any, b_at: Any, t: Any, modulus: Any, limbs: Any) -> Any:
-    """Montgomery product of two blocks; ``out`` may be one of them."""
-    _accumulate(t, a, a_at, b, b_at, limbs)
-    _reduce(out, out_at, t, modulus, limbs)
-
-
-@inner
-def _square(out: Any, out_at: Any, a: Any, a_at: Any, t: Any, double: Any, modulus: Any, limbs: Any) -> Any:
-    """Montgomery square of a block; ``out`` may be ``a``."""
-    _accumulate_square(t, a, a_at, double, limbs)
-    _reduce(out, out_at, t, modulus, limbs)
-
-
-@inner
-def _copy(out: Any, out_at: Any, a: Any, a_at: Any, count: Any) -> Any:
-    for j in range(count):
-        store(out, out_at + j, load(_zero(), a, a_at + j))
-
-
-@inner
-def _subtract_once(out: Any, at: Any, modulus: Any, limbs: Any, scratch: Any) -> Any:
-    """Take n off the number at ``at`` where it is not less; gives 1 in those lanes, 0 in the others."""
-    borrow = _zero()
-    for j in range(limbs):
-        x = load(_zero(), out, at + j) - broadcast(modulus, j) + borrow
-        store(scratch, j, low_bits(x))
-        borrow = carry(x)
-    less = sign(borrow)
-    for j in range(limbs):
-        x, y = load(_zero(), scratch, j), load(_zero(), out, at + j)
-        store(out, at + j, x + both(less, y - x))
-    return less + _one(_zero())
-
-
-@inner
-def _canonical(out: Any, at: Any, t: Any, modulus: Any, limbs: Any) -> Any:
-    """Bring (x0, x1), not above n and n + 2, below n; x0 + x1 n stays the same modulo n^2."""
-    rest = _subtract_once(out, at, modulus, limbs, t)
-    for j in range(limbs):
-        x = load(_zero(), out, at + limbs + j) + rest
-        store(out, at + limbs + j, low_bits(x))
-        rest = carry(x)
-    _subtract_once(out, at + limbs, modulus, limbs, t)
 
 
 @kernel
@@ -271,10 +79,10 @@ def _swapped(x: Any) -> Any:
 def reduce_rows(out: Any, wide: Any, t: Any, modulus: Any, limbs: Any) -> Any:
     """out = wide / R as pairs, for blocks of 2 limbs plain limbs."""
     for block in range(out.shape[0]):
-        _copy(t, 0, wide, block * 2 * limbs, 2 * limbs)
+        copy(t, 0, wide, block * 2 * limbs, 2 * limbs)
         for j in range(2 * limbs, 4 * limbs):
             store(t, j, _zero())
-        _reduce(out, block * 2 * limbs, t, modulus, limbs)
+        reduce(out, block * 2 * limbs, t, modulus, limbs)
 
 
 @kernel
@@ -287,8 +95,8 @@ def leave_rows(out: Any, rows: Any, t: Any, modulus: Any, limbs: Any) -> Any:
             store(t, limbs + j, _zero())
             store(t, 2 * limbs + j, load(_zero(), rows, at + limbs + j))
             store(t, 3 * limbs + j, _zero())
-        _reduce(out, at, t, modulus, limbs)
-        _canonical(out, at, t, modulus, limbs)
+        reduce(out, at, t, modulus, limbs)
+        canonical(out, at, t, modulus, limbs)
 
 
 @kernel
@@ -328,7 +136,7 @@ def add_rows(out: Any, a: Any, b: Any, limbs: Any) -> Any:
 def multiply_rows(out: Any, a: Any, b: Any, step: Any, t: Any, modulus: Any, limbs: Any) -> Any:
     """Montgomery products of blocks; ``step`` is 1, or 0 for one block ``b`` with every block of ``a``."""
     for block in range(out.shape[0]):
-        _multiply(out, block * 2 * limbs, a, block * 2 * limbs, b, step * block * 2 * limbs, t, modulus, limbs)
+        multiply(out, block * 2 * limbs, a, block * 2 * limbs, b, step * block * 2 * limbs, t, modulus, limbs)
 
 
 @inner
@@ -338,15 +146,15 @@ def _fold(total: Any, spare: Any, at: Any, t: Any, modulus: Any, limbs: Any) -> 
         for j in range(2 * limbs):
             for lane in range(LANES):
                 spare[0, j, lane] = total[at, j, lane ^ distance]
-        _multiply(total, at * 2 * limbs, total, at * 2 * limbs, spare, 0, t, modulus, limbs)
+        multiply(total, at * 2 * limbs, total, at * 2 * limbs, spare, 0, t, modulus, limbs)
 
 
 @kernel
 def total_rows(out: Any, rows: Any, spare: Any, t: Any, modulus: Any, limbs: Any) -> Any:
     """Montgomery product of all lanes of all blocks, in every lane of ``out``, one block."""
-    _copy(out, 0, rows, 0, 2 * limbs)
+    copy(out, 0, rows, 0, 2 * limbs)
     for block in range(1, rows.shape[0]):
-        _multiply(out, 0, out, 0, rows, block * 2 * limbs, t, modulus, limbs)
+        multiply(out, 0, out, 0, rows, block * 2 * limbs, t, modulus, limbs)
     _fold(out, spare, 0, t, modulus, limbs)
 
 
@@ -357,14 +165,14 @@ def total_groups(
     """Montgomery products of rows ``order[starts[g]:starts[g + 1]]``, in every lane of block g of ``out``."""
     for group in range(out.shape[0]):
         at = group * 2 * limbs
-        _copy(out, at, one, 0, 2 * limbs)
+        copy(out, at, one, 0, 2 * limbs)
         for first in range(starts[group], starts[group + 1], LANES):
-            _copy(spare, 0, one, 0, 2 * limbs)
+            copy(spare, 0, one, 0, 2 * limbs)
             for lane in range(min(LANES, starts[group + 1] - first)):
                 row = order[first + lane]
                 for j in range(2 * limbs):
                     spare[0, j, lane] = rows[row >> 3, j, row & 7]
-            _multiply(out, at, out, at, spare, 0, t, modulus, limbs)
+            multiply(out, at, out, at, spare, 0, t, modulus, limbs)
         _fold(out, spare, group, t, modulus, limbs)
 
 
@@ -412,18 +220,18 @@ def power_rows(
     size = 2 * limbs
     for block in range(rows.shape[0]):
         at = block * size
-        _copy(table, 0, one, 0, size)
-        _copy(table, size, rows, at, size)
+        copy(table, 0, one, 0, size)
+        copy(table, size, rows, at, size)
         for entry in range(2, 1 << window):
             if entry & 1:
-                _multiply(table, entry * size, table, (entry - 1) * size, rows, at, t, modulus, limbs)
+                multiply(table, entry * size, table, (entry - 1) * size, rows, at, t, modulus, limbs)
             else:
-                _square(table, entry * size, table, (entry >> 1) * size, t, double, modulus, limbs)
+                square(table, entry * size, table, (entry >> 1) * size, t, double, modulus, limbs)
         started = False
         for position in range((bits - 1) // window * window, -1, -window):
             if started:
                 for _ in range(window):
-                    _square(chosen, size, chosen, size, t, double, modulus, limbs)
+                    square(chosen, size, chosen, size, t, double, modulus, limbs)
             key = _digits(keys, exponents, block * LANES, position, window)
             for j in range(size):
                 x = load(_zero(), table, j)
@@ -431,11 +239,11 @@ def power_rows(
                     x = replace_where_equal(key, np.uint64(entry), load(_zero(), table, entry * size + j), x)
                 store(chosen, j, x)
             if started:
-                _multiply(chosen, size, chosen, size, chosen, 0, t, modulus, limbs)
+                multiply(chosen, size, chosen, size, chosen, 0, t, modulus, limbs)
             else:  # the first window multiplies 1
-                _copy(chosen, size, chosen, 0, size)
+                copy(chosen, size, chosen, 0, size)
             started = True
-        _copy(out, at, chosen, size, size)
+        copy(out, at, chosen, size, size)
 
 
 @inner
@@ -473,8 +281,8 @@ def _times_entry(
     out: Any, at: Any, sums: Any, sums_at: Any, chosen: Any, chosen_at: Any, t: Any, modulus: Any, limbs: Any
 ) -> Any:
     """Multiply a block by the u of an entry u (1 + d n), and add d to the block's sum."""
-    _accumulate_short(t, out, at, chosen, chosen_at, limbs)
-    _reduce(out, at, t, modulus, limbs)
+    accumulate_short(t, out, at, chosen, chosen_at, limbs)
+    reduce(out, at, t, modulus, limbs)
     for j in range(limbs):
         d = load(_zero(), chosen, chosen_at + limbs + j)
         store(sums, sums_at + j, load(_zero(), sums, sums_at + j) + d)
@@ -537,12 +345,12 @@ def product_of_powers(
     Every lane has buckets of its own, ``uint64[2^window, 2 limbs, 8]``. What is done depends on the exponents.
     """
     size = 2 * limbs
-    _copy(out, 0, one, 0, size)
+    copy(out, 0, one, 0, size)
     for position in range((bits - 1) // window * window, -1, -window):
         for _ in range(window):
-            _square(out, 0, out, 0, t, double, modulus, limbs)
+            square(out, 0, out, 0, t, double, modulus, limbs)
         for digit in range(1 << window):
-            _copy(buckets, digit * size, one, 0, size)
+            copy(buckets, digit * size, one, 0, size)
         highest = np.uint64(0)
         for block in range(rows.shape[0]):
             _digits(keys, exponents, block * LANES, position, window)
@@ -553,12 +361,12 @@ def product_of_powers(
             for j in range(size):
                 for lane in range(LANES):
                     held[0, j, lane] = buckets[np.intp(keys[lane]), j, lane]
-            _multiply(held, 0, held, 0, rows, block * size, t, modulus, limbs)
+            multiply(held, 0, held, 0, rows, block * size, t, modulus, limbs)
             for j in range(size):
                 for lane in range(LANES):
                     buckets[np.intp(keys[lane]), j, lane] = held[0, j, lane]
-        _copy(held, 0, one, 0, size)
+        copy(held, 0, one, 0, size)
         for digit in range(np.intp(highest), 0, -1):  # product of bucket ** digit as a product of suffix products
-            _multiply(held, 0, held, 0, buckets, digit * size, t, modulus, limbs)
-            _multiply(out, 0, out, 0, held, 0, t, modulus, limbs)
+            multiply(held, 0, held, 0, buckets, digit * size, t, modulus, limbs)
+            multiply(out, 0, out, 0, held, 0, t, modulus, limbs)
     _fold(out, held, 0, t, modulus, limbs)
