@@ -6,7 +6,10 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("module", ["homomorphic.column", "homomorphic.proofs.link", "homomorphic.proofs.decryption"])
+@pytest.mark.parametrize(
+    "module",
+    ["homomorphic.column", "homomorphic.proofs.key", "homomorphic.proofs.link", "homomorphic.proofs.decryption"],
+)
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(module))
     assert results.attempted > 3
