@@ -1,6 +1,7 @@
 """The whole way of the data, over real connections: records, filings, queries, scores, and who is refused what."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 import pytest_asyncio
 
 from homomorphic.threshold import KeyShare
-from services import statements
+from services import scoring, statements
 from services.access import METHODS
 from services.aggregate import products
 from services.api.zkshare.v1 import aggregate_pb2, submission_pb2, trustee_pb2, trustee_pb2_grpc
+from services.api.zkshare.v1.identity_pb2 import Signed
 from services.department import RecordExists
 from services.errors import Declined, Expired, NotAnchored, ProofInvalid, Replayed, WrongSubject
-from services.identity import Role
+from services.identity import CertificateAuthority, Identity, Role
 from services.log import Head
 from services.network import LocalNetwork
 from services.node import Node, NodeConfig
@@ -28,6 +30,7 @@ from services.releases import Released
 from services.replication import head_message
 from services.server import answered, channel
 from services.status import Refusal, from_rpc_error
+from services.store import Unavailable
 from services.trustee import Trustee, TrusteeConfig
 from tests.services import parties
 from tests.services.calls import methods, path_of
@@ -247,6 +250,16 @@ async def test_score_proofs_cannot_be_replayed(running: Running) -> None:
             await bank.judge(other, proof)
 
 
+async def test_score_proofs_end_with_their_request(running: Running) -> None:
+    network = running.network
+    pending = await network.banks["bank"].request_score(FIRST, "filing", parties.PERIOD, parties.scorecard())
+    await network.enterprises[FIRST].answer(pending.signed)
+    proof = (await network.banks["bank"].score(pending)).proof
+    later = pending.request.expires_at
+    with pytest.raises(Expired):
+        scoring.verify(pending.request, proof, network.parameters, network.ledger, later)
+
+
 async def test_enterprises_decide_and_check_who_asks(running: Running) -> None:
     network = running.network
     bank, enterprise = network.banks["bank"], network.enterprises[FIRST]
@@ -279,25 +292,30 @@ async def test_an_agent_that_watches_answers_by_itself(running: Running) -> None
 # What a trustee refuses when an operator lies to it.
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def asked(running: Running) -> AsyncIterator[tuple[trustee_pb2_grpc.TrusteeServiceStub, Any]]:
-    """A stub of a trustee under the operator's identity, and an honest request made by hand."""
+def signed_query(running: Running, sql: str, signer: Identity | None = None, **changes: Any) -> Signed:
     network = running.network
-    identity = network.identity(Role.TAX_AGENCY, "tax-agency")
-    statement = aggregate_pb2.QueryStatement(
-        querier="tax-agency",
-        sql="SELECT SUM(sales) FROM filing WHERE industry = 'steel'",
-        nonce=bytes(16),
-        expires_at=int(network.clock()) + 60,
-    )
-    query = parse(statement.sql, network.parameters.schemas)
-    journal = network.node._journal
-    head = Head(network.ledger.heads()[-1].size, network.ledger.heads()[-1].root)
-    decided = plan(query, journal.records("filing"), head.size, Released(), 3)
+    terms: dict[str, Any] = {
+        "querier": "tax-agency",
+        "sql": sql,
+        "nonce": secrets.token_bytes(16),
+        "expires_at": int(network.clock()) + 60,
+        **changes,
+    }
+    identity = signer or network.identity(Role.TAX_AGENCY, "tax-agency")
+    return statements.sign(identity, statements.QUERY, aggregate_pb2.QueryStatement(**terms))
+
+
+def claimed(running: Running, sql: str, signer: Identity | None = None, **changes: Any) -> Any:
+    """What an operator would send for a query if it took no notice of earlier releases."""
+    network = running.network
+    query = parse(sql, network.parameters.schemas)
+    newest, journal = network.ledger.heads()[-1], network.node._journal
+    decided = plan(query, journal.records("filing"), newest.size, Released(), 3)
     key = network.parameters.threshold_key.public_key
-    request = trustee_pb2.DecryptShareRequest(
-        query=statements.sign(identity, statements.QUERY, statement),
-        head=head_message(head),
+    sums = products(decided, journal, network.parameters)
+    return trustee_pb2.DecryptShareRequest(
+        query=signed_query(running, sql, signer, **changes),
+        head=head_message(Head(newest.size, newest.root)),
         outline_digest=decided.outline.digest(),
         groups=[
             trustee_pb2.CohortClaim(
@@ -307,18 +325,22 @@ async def asked(running: Running) -> AsyncIterator[tuple[trustee_pb2_grpc.Truste
                 cohort_root=group.cohort_root,
                 product=key.ciphertext_to_bytes(product),
             )
-            for group, product in zip(
-                decided.outline.groups, products(decided, journal, network.parameters), strict=True
-            )
+            for group, product in zip(decided.outline.groups, sums, strict=True)
         ],
     )
-    operator, trustee = network.identity(Role.OPERATOR, "operator"), network.trustees["trustee-2"]
-    async with channel(operator, trustee.address, Role.TRUSTEE, "trustee-2") as there:
-        yield trustee_pb2_grpc.TrusteeServiceStub(there), request
 
 
-async def test_trustees_refuse_what_they_did_not_work_out_themselves(running: Running, asked: Any) -> None:
-    stub, honest = asked
+@pytest_asyncio.fixture(loop_scope="session")
+async def trustee(running: Running) -> AsyncIterator[Any]:
+    """A stub of a trustee under the operator's identity."""
+    network = running.network
+    operator, address = network.identity(Role.OPERATOR, "operator"), network.trustees["trustee-2"].address
+    async with channel(operator, address, Role.TRUSTEE, "trustee-2") as there:
+        yield trustee_pb2_grpc.TrusteeServiceStub(there)
+
+
+async def test_trustees_refuse_what_they_did_not_work_out_themselves(running: Running, trustee: Any) -> None:
+    honest = claimed(running, "SELECT SUM(sales) FROM filing WHERE industry = 'steel'")
     key = running.network.parameters.threshold_key.public_key
 
     async def check(**changes: Any) -> str:
@@ -328,7 +350,7 @@ async def test_trustees_refuse_what_they_did_not_work_out_themselves(running: Ru
                 getattr(request, name).CopyFrom(value) if name != "outline_digest" else setattr(request, name, value)
             else:
                 setattr(request.groups[0], name, value)
-        return (await refused(answered(stub.DecryptShare(request)))).check
+        return (await refused(answered(trustee.DecryptShare(request)))).check
 
     single = running.network.node._journal.bodies(0, 1)[0]
     merely_handed = submission_pb2.Submission.FromString(single).ciphertext
@@ -339,14 +361,40 @@ async def test_trustees_refuse_what_they_did_not_work_out_themselves(running: Ru
     assert await check(other=True) == "cohort_mismatch"
     assert await check(outline_digest=bytes(32)) == "cohort_mismatch"
     assert await check(head=head_message(Head(honest.head.size, bytes(32)))) == "not_anchored"
-    assert len((await answered(stub.DecryptShare(honest))).partial_decryptions) == 1
+    assert len((await answered(trustee.DecryptShare(honest))).partial_decryptions) == 1
     at_another_head = head_message(Head(3, running.network.ledger.heads()[0].root))
     assert await check(head=at_another_head) == "another_head"
 
 
-async def test_trustees_refuse_an_operator_of_another_name(running: Running, asked: Any) -> None:
-    _, honest = asked
+async def test_trustees_hold_queries_to_their_own_policy(running: Running, released: None, trustee: Any) -> None:
+    """Whatever the operator let pass: releases, rights, time, signatures."""
     network = running.network
+    steel = "SELECT SUM(sales) FROM filing WHERE industry = 'steel'"
+    two = "SELECT SUM(sales) FROM filing WHERE industry IN ('steel', 'glass')"
+    bank, other = network.identity(Role.BANK, "bank"), network.identity(Role.TAX_AGENCY, "another agency")
+    cases = [
+        (claimed(running, two), "atom_too_small"),
+        (claimed(running, steel, bank, querier="bank"), "not_permitted"),
+        (claimed(running, steel, other, querier="another agency"), "not_permitted"),
+        (claimed(running, steel, other), "not_permitted"),
+        (claimed(running, steel, expires_at=int(network.clock()) - 1), "expired"),
+        (claimed(running, steel, head_size=3), "cohort_mismatch"),
+        (
+            claimed(running, steel, CertificateAuthority.create().issue(Role.TAX_AGENCY, "tax-agency")),
+            "not_issued_by_authority",
+        ),
+    ]
+    for request, check in cases:
+        assert (await refused(answered(trustee.DecryptShare(request)))).check == check
+    counting = claimed(running, steel)
+    sql = "SELECT COUNT(*) FROM filing WHERE industry = 'steel'"
+    counting.query.CopyFrom(signed_query(running, sql))
+    assert (await refused(answered(trustee.DecryptShare(counting)))).check == "cohort_mismatch"
+
+
+async def test_trustees_refuse_an_operator_of_another_name(running: Running) -> None:
+    network = running.network
+    honest = claimed(running, "SELECT SUM(sales) FROM filing WHERE industry = 'steel'")
     other, trustee = network.identity(Role.OPERATOR, "other"), network.trustees["trustee-2"]
     async with channel(other, trustee.address, Role.TRUSTEE, "trustee-2") as there:
         stub = trustee_pb2_grpc.TrusteeServiceStub(there)
@@ -424,6 +472,25 @@ async def test_parties_resume_where_they_stopped(running: Running, tmp_path: Pat
     assert answer.verified.trustees == (1, 2, 3)
     again = await network.enterprises[FIRST].file(running.submissions[FIRST])
     assert again == running.receipts[FIRST]
+
+
+async def test_a_store_that_fails_loses_nothing_that_was_acknowledged(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = running.network
+    enterprise, journal = network.enterprises[parties.LATE], network.node._journal
+    submission, size = await enterprise.prepare("filing", parties.PERIOD), journal.size
+
+    def full(*arguments: Any) -> None:
+        raise Unavailable("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "append", full)
+        assert (await refused(enterprise.file(submission))).check == "unreachable"
+        assert journal.size == size
+        with pytest.raises(Refused):
+            await enterprise.receipt("filing", parties.PERIOD, submission)
+    assert (await refused(enterprise.receipt("filing", parties.PERIOD, submission))).check == "not_found"
 
 
 async def test_late_records_wait_for_company(running: Running) -> None:

@@ -1,0 +1,79 @@
+"""The verification service: verdicts, bad items by name, keys that are none."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from services import proving
+from services.api.zkshare.v1 import verification_pb2 as pb
+from services.api.zkshare.v1 import verification_pb2_grpc as rpc
+from services.identity import Role
+from services.server import answered, channel
+from services.verification import SubmissionVerifier
+from tests.services import parties
+from tests.services.conftest import Running
+from zkcore.errors import Refused
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stub(running: Running) -> AsyncIterator[Any]:
+    network = running.network
+    bank = network.identity(Role.BANK, "bank")
+    async with channel(bank, network.node.address, Role.OPERATOR, "operator") as there:
+        yield rpc.VerificationServiceStub(there)
+
+
+@pytest.fixture(scope="session")
+def items(running: Running) -> list[pb.ProofItem]:
+    verifier = SubmissionVerifier(running.network.parameters, running.network.ledger.is_root)
+    reads = [verifier._read(running.submissions[name], {}) for name in parties.FILED[:3]]
+    return [
+        pb.ProofItem(
+            proof=read.proof.to_bytes(), public_inputs=[value.to_bytes(32, "big") for value in read.public_inputs]
+        )
+        for read in reads
+    ]
+
+
+@pytest.fixture
+def key(running: Running) -> bytes:
+    return running.network.parameters.named("filing").filing_key.to_bytes()
+
+
+async def test_verdicts(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:
+    mixed = pb.ProofItem(proof=items[0].proof, public_inputs=items[1].public_inputs)
+    for item, valid in ((items[0], True), (mixed, False)):
+        assert (await stub.Verify(pb.VerifyRequest(verifying_key=key, item=item))).valid is valid
+    batch = pb.VerifyBatchRequest(verifying_key=key, items=[items[0], mixed, items[1], mixed, items[2]])
+    assert list((await stub.VerifyBatch(batch)).invalid) == [1, 3]
+
+
+async def test_malformed_items_are_named(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:
+    infinity = pb.ProofItem(proof=bytes(256), public_inputs=items[0].public_inputs)
+    short = pb.ProofItem(proof=items[0].proof, public_inputs=items[0].public_inputs[:-1])
+    with pytest.raises(Refused) as caught:
+        await answered(stub.VerifyBatch(pb.VerifyBatchRequest(verifying_key=key, items=[items[0], infinity])))
+    assert (caught.value.check, caught.value.part) == ("point_at_infinity", "items[1].proof.a")
+    batch = pb.VerifyBatchRequest(verifying_key=key, items=[items[0], short])
+    assert list((await stub.VerifyBatch(batch)).invalid) == [1]
+    for bad in (infinity, short):
+        with pytest.raises(Refused):
+            await answered(stub.Verify(pb.VerifyRequest(verifying_key=key, item=bad)))
+    with pytest.raises(Refused) as caught:
+        await answered(stub.Verify(pb.VerifyRequest(verifying_key=key[:-1], item=items[0])))
+    assert caught.value.check in ("malformed", "wrong_length")
+
+
+async def test_few_keys_are_kept_prepared(
+    running: Running, stub: Any, items: list[pb.ProofItem], key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proving, "PREPARED_KEYS", 1)
+    other = running.network.parameters.named("filing").score_key.to_bytes()
+    for verifying_key in (key, other, key):
+        item = items[0] if verifying_key == key else pb.ProofItem(proof=items[0].proof, public_inputs=[bytes(32)] * 7)
+        answer = await stub.Verify(pb.VerifyRequest(verifying_key=verifying_key, item=item))
+        assert answer.valid is (verifying_key == key)
