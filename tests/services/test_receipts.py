@@ -275,10 +275,10 @@ def test_what_the_operator_may_say(committee: Committee, receipt: bytes) -> None
 
 def test_only_an_operator_of_the_authority_signs(committee: Committee, receipt: bytes) -> None:
     with pytest.raises(WrongUsage):
-        check(committee, signed_anew(receipt, {}, AUTHORITY.issue(Role.TRUSTEE, "node")))
+        check(committee, signed_anew(receipt, {}, AUTHORITY.issue(Role.TRUSTEE, "node", now=TIME)))
     with pytest.raises(NotIssuedByAuthority):
-        check(committee, signed_anew(receipt, {}, CertificateAuthority.create().issue(Role.OPERATOR, "node")))
-    other = json.loads(signed_anew(receipt, {}, AUTHORITY.issue(Role.OPERATOR, "another")))
+        check(committee, signed_anew(receipt, {}, CertificateAuthority.create().issue(Role.OPERATOR, "node", now=TIME)))
+    other = json.loads(signed_anew(receipt, {}, AUTHORITY.issue(Role.OPERATOR, "another", now=TIME)))
     with pytest.raises(BadSignature):
         check(committee, documents.canonical({**json.loads(receipt), "certificate": other["certificate"]}))
     assert check(committee, documents.canonical(other)).operator.name == "another"
@@ -418,7 +418,7 @@ def test_submission_receipt() -> None:
     with pytest.raises(WrongUsage):
         verify_submission(text, ENTRY, AUTHORITY, "another")
     with pytest.raises(WrongUsage):
-        verify_submission(SUBMITTED.sign(AUTHORITY.issue(Role.BANK, "node")), ENTRY, AUTHORITY, "node")
+        verify_submission(SUBMITTED.sign(AUTHORITY.issue(Role.BANK, "node", now=TIME)), ENTRY, AUTHORITY, "node")
     with pytest.raises(NotIssuedByAuthority):
         verify_submission(text, ENTRY, CertificateAuthority.create(), "node")
     with pytest.raises(AnswerMismatch):
