@@ -73,7 +73,11 @@ class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
         return _tapped(self._tap, method, "response", call)
 
 
-async def _tapped(tap: Tap, method: str, direction: str, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _tapped(tap: Tap, method: str, direction: str, messages: Any) -> AsyncIterator[Any]:
+    if not hasattr(messages, "__aiter__"):  # requests may come from an ordinary iterator as well
+        for message in messages:
+            yield tap(method, direction, message)
+        return
     async for message in messages:
         yield tap(method, direction, message)
 
