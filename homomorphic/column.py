@@ -5,8 +5,8 @@ lanes where the processor has them (:mod:`homomorphic.modular`) and with GMP oth
 Plaintexts are signed: an integer x with |x| < N/2 stands for x modulo N. What does not fit is refused, never wrapped;
 results of arithmetic that leave the range can't be seen under encryption, so callers keep sums of |x| below N/2.
 
-Encryption's randomness is drawn from the operating system. In lanes its powers, and decryption's, take time and touch
-memory independently of every secret; with GMP the table of encryption is looked up by the digits of the randomness.
+Encryption's randomness is drawn from the operating system. In lanes, its powers and decryption's take time and touch
+memory independently of every secret; :class:`homomorphic.modular.PlainModulus` says what shows elsewhere.
 
 >>> from homomorphic.paillier import generate_keypair
 >>> public_key, private_key = generate_keypair(2048)

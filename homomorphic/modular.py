@@ -13,9 +13,10 @@ Two classes do the same work with the same results: :class:`LaneModulus` on AVX-
 one at a time. :func:`square_modulus` gives the one that this processor runs. Each has its own form of a *column* of
 numbers, which only it may look into. Rows of bytes are big-endian integers of equal width, ``uint8[n, width]``.
 
-Powers of :class:`LaneModulus` take the same steps and touch the same memory whatever bases and exponents are;
-:class:`PlainModulus` takes GMP's constant-time powers, except for a fixed base, whose table it looks up by the digits
-of the exponent: there the exponent may show in the processor's caches.
+Powers of :class:`LaneModulus` take the same steps and touch the same memory whatever bases and exponents are, below a
+bound that the caller says. :class:`PlainModulus` takes GMP's ``mpn_sec_powm``, for which the same holds but for the
+exponent's length in bits, which shows; and for a fixed base a table that is looked up by the digits of the exponent,
+where the exponent may show in the processor's caches.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ Bytes = NDArray[np.uint8]
 FIXED_WINDOW = 6
 """Bits a window of a fixed base's table in lanes, where every entry is read."""
 
-LOOKUP_WINDOW = 8
+LOOKUP_WINDOW = 7
 """The same where entries are looked up."""
 
 _CHUNK = 4096
@@ -371,26 +372,30 @@ class PlainModulus:
         """As :meth:`LaneModulus.product_of_powers`."""
         return [product_of_powers(column, from_rows(exponents), self._square)]
 
-    def fixed_base(self, base: int, bits: int) -> list[list[mpz]]:
-        """As :meth:`LaneModulus.fixed_base`."""
+    def fixed_base(self, base: int, bits: int) -> list[list[tuple[mpz, mpz]]]:
+        """As :meth:`LaneModulus.fixed_base`, with a pair (u, d) an entry."""
         table, power = [], mpz(base)
         for _ in range(-(-bits // LOOKUP_WINDOW)):
-            entries = [mpz(1)]
-            for _ in range((1 << LOOKUP_WINDOW) - 1):
-                entries.append(entries[-1] * power % self._square)
+            entries, entry, inverse = [], mpz(1), mpz(1)
+            inverse_of_power = gmpy2.invert(power, self.n)
+            for _ in range(1 << LOOKUP_WINDOW):
+                quotient, u = divmod(entry, self.n)
+                entries.append((u, quotient * inverse % self.n))
+                entry, inverse = entry * power % self._square, inverse * inverse_of_power % self.n
             table.append(entries)
-            power = entries[-1] * power % self._square
+            power = entry
         return table
 
-    def fixed_power(self, column: list[mpz], table: list[list[mpz]], exponents: Bytes) -> list[mpz]:
+    def fixed_power(self, column: list[mpz], table: list[list[tuple[mpz, mpz]]], exponents: Bytes) -> list[mpz]:
         """As :meth:`LaneModulus.fixed_power`, but not constant-time: entries are looked up."""
-        out = []
+        out, square = [], self._square
         for product, exponent in zip(column, from_rows(exponents), strict=True):
+            total = mpz(0)
             for k, entries in enumerate(table):
-                digit = exponent >> (LOOKUP_WINDOW * k) & ((1 << LOOKUP_WINDOW) - 1)
-                if digit:
-                    product = product * entries[digit] % self._square
-            out.append(product)
+                u, d = entries[exponent >> (LOOKUP_WINDOW * k) & ((1 << LOOKUP_WINDOW) - 1)]
+                product = product * u % square
+                total += d
+            out.append(product * (1 + total % self.n * self.n) % square)
         return out
 
 

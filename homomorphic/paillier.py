@@ -10,10 +10,11 @@ Security rests on factoring N and on decisional composite residuosity: 112 bits 
 3072 (NIST SP 800-57). Encryption hides the plaintext from who lacks the key, and nothing more: anyone can add to a
 ciphertext, so what a ciphertext holds must be proved (:mod:`homomorphic.proofs`).
 
-Exponentiations by secrets (rho, the private exponents, plaintext factors) run in lanes (:mod:`homomorphic.modular`) or,
-elsewhere and modulo p^2 and q^2, as GMP's ``mpn_sec_powm``; the time and memory accesses of neither depend on the
-exponent. Making keys, reducing a ciphertext modulo p^2 and q^2, combining by the
-Chinese remainder theorem and conversions between Python's integers and GMP's are not constant-time.
+Exponentiations by secrets (rho, the private exponents, plaintext factors) run in lanes (:mod:`homomorphic.modular`),
+whose time and memory accesses do not depend on the exponent, or, elsewhere and modulo p^2 and q^2, as GMP's
+``mpn_sec_powm``, where the exponent's length in bits shows and nothing else. Making keys, reducing a ciphertext
+modulo p^2 and q^2, combining by the Chinese remainder theorem and conversions between Python's integers and GMP's are
+not constant-time.
 """
 
 import hashlib
@@ -79,7 +80,7 @@ def check_modulus(n: int, part: str, toy_key_for_tests: bool = False) -> None:
 
 
 def power_of_secret(base: int | mpz, exponent: int | mpz, modulus: int | mpz) -> mpz:
-    """``base ** exponent mod modulus`` for a secret ``exponent`` >= 0 and an odd modulus, in constant time."""
+    """``base ** exponent mod modulus`` for a secret ``exponent`` >= 0, whose length shows, and an odd modulus."""
     return gmpy2.powmod_sec(base, exponent, modulus) if exponent else mpz(1)
 
 
@@ -198,7 +199,7 @@ class PublicKey:
         return 1 + plaintext % self.modulus * self.modulus
 
     def powers(self, bases: Sequence[int], exponents: Sequence[int], bits: int) -> list[int]:
-        """``bases[i] ** exponents[i] mod N^2`` for secret exponents in ``[0, 2^bits)``, in constant time."""
+        """``bases[i] ** exponents[i] mod N^2`` for secret exponents in ``[0, 2^bits)``."""
         column = self._arithmetic.enter(to_rows(bases, self.ciphertext_bytes))
         powers = self._arithmetic.power(column, to_rows(exponents, -(-bits // 8)), bits)
         return from_rows(self._arithmetic.leave(powers, len(bases), self.ciphertext_bytes))
@@ -211,7 +212,7 @@ class PublicKey:
         return mpz(from_rows(self._arithmetic.leave(product, 1, self.ciphertext_bytes))[0])
 
     def mask(self, rho: int, bits: int | None = None) -> mpz:
-        """``h^rho mod N^2``, constant-time in ``rho`` below ``2^bits`` (if not said, as long as for encryption)."""
+        """``h^rho mod N^2``, for a secret ``rho`` below ``2^bits`` (if not said, as long as for encryption)."""
         return mpz(self.powers([self.h], [rho], bits or self.randomness_bits)[0])
 
     def encrypt(self, plaintext: int) -> tuple[int, int]:

@@ -13,8 +13,8 @@ Shoup 2000; Fouque, Poupard and Stern 2000; Damgard and Jurik 2001, section 4.
 Here a *dealer* makes the key: it knows everything until it forgets, so it must be trusted and its machine with it.
 Who holds a :class:`ThresholdKey` and answers can tell nothing about how they were made, so that a distributed
 generation can take the dealer's place. Fewer than t parties learn nothing of a plaintext; fewer than n - t + 1 can't
-stop the others. Partial decryption is constant-time in the share, as :mod:`homomorphic.paillier` says of powers;
-dealing is not.
+stop the others. Partial decryption takes the powers of :mod:`homomorphic.paillier` for
+secret exponents; dealing is not constant-time.
 """
 
 import hashlib

@@ -17,7 +17,7 @@ error of -1 would slip through half of the time; squared, one proof and a batch 
 gives a cheat nothing, as C^4, c_i^2, V and v_i are squares and -1 is none.
 
 Sound because p', q', p and q all exceed 2^100, so that a difference of two challenges is invertible; z hides s_i but
-for 2^-80. The powers of the prover are constant-time in r and s_i.
+for 2^-80. The prover's powers are those of :mod:`homomorphic.paillier` for secret exponents.
 
 >>> from homomorphic import threshold
 >>> key, shares = threshold.deal(128, parties=3, threshold=2, toy_key_for_tests=True)

@@ -27,8 +27,8 @@ would slip through half of the time; squared, one proof and a batch of proofs ac
 cheat nothing: -1 is an N-th power modulo N^2, so c and -c decrypt to the same plaintext.
 
 A batch is one multi-exponentiation modulo N^2 and one multi-scalar multiplication, with a random weight of 128 bits
-for each equation. The prover's powers are constant-time in tau; its multiplications on Baby Jubjub are not in alpha
-and beta.
+for each equation. The prover's power of h is one of :mod:`homomorphic.paillier` for secret exponents; its
+multiplications on Baby Jubjub are not constant-time in alpha and beta.
 
 >>> import secrets
 >>> from homomorphic import paillier
