@@ -83,6 +83,7 @@ def _schedule() -> NDArray[np.int64]:
 _DOUBLE, _LAST = 0, 3
 _STEPS = _schedule()
 _SEED_DIGITS = np.array(signed_digits(U, 4), dtype=np.int64)
+assert _SEED_DIGITS[0] == 1
 LINES = len(_STEPS)
 """Lines of one loop, one a step."""
 
@@ -246,8 +247,8 @@ def _to_the_seed(a: Any) -> Any:
     a3 = fp12_multiply(a2, a)
     a5 = fp12_multiply(a3, a2)
     a7 = fp12_multiply(a5, a2)
-    result = fp12_one(a[0][0])
-    for digit in _SEED_DIGITS:
+    result = a  # the first digit is 1
+    for digit in _SEED_DIGITS[1:]:
         result = cyclotomic_square(result)
         if digit:
             size = abs(digit)
