@@ -81,6 +81,13 @@ def test_names_exactly_the_bad_items(made, data) -> None:
     assert verify_batch(items) == sorted(ways)
 
 
+@pytest.mark.parametrize("how", range(9))
+def test_a_batch_of_one(made, how: int) -> None:
+    assert verify_batch(made["two"][:1]) == []
+    assert verify_batch([spoil(made["two"][0], how)]) == [0]
+    assert verify_batch([*made["none"], spoil(made["two"][0], how)]) == [1]
+
+
 def test_all_bad_and_errors_that_cancel_without_weights(made) -> None:
     items = made["two"]
     assert verify_batch([spoil(item, 1) for item in items]) == list(range(5))

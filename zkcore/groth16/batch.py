@@ -165,6 +165,13 @@ def _find_bad(key: "PreparedVerifyingKey", parts: Sequence[_Part], known_bad: bo
     return parts[0].indices if len(parts[0].indices) == 1 else _find_bad(key, parts[0].singles(), known_bad=True)
 
 
+def _is_valid(key: "PreparedVerifyingKey", proof: Proof, public: Sequence[int]) -> bool:
+    try:
+        return key.verify(proof, public)
+    except Refused:
+        return False
+
+
 def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
     """Indices of the items ``(key, proof, public inputs)`` that are not valid, malformed ones among them.
 
@@ -180,11 +187,13 @@ def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
             for index, (key, _, _) in enumerate(block):
                 by_key.setdefault(id(key), []).append(index)
             for indices in by_key.values():
-                key = block[indices[0]][0]
-                chunks = [indices[at : at + _CHUNK] for at in range(0, len(indices), _CHUNK)]
-                parts = [part for part in each(partial(_part, key, block), chunks) if part is not None]
-                formed = {index for part in parts for index in part.indices}
-                wrong = {index for index in indices if index not in formed}.union(_find_bad(key, parts))
+                key, proof, public = block[indices[0]]
+                if len(indices) == 1:
+                    wrong = set() if _is_valid(key, proof, public) else set(indices)
+                else:
+                    chunks = [indices[at : at + _CHUNK] for at in range(0, len(indices), _CHUNK)]
+                    parts = [part for part in each(partial(_part, key, block), chunks) if part is not None]
+                    wrong = set(indices).difference(*(part.indices for part in parts)).union(_find_bad(key, parts))
                 bad += [start + index for index in wrong]
             start += len(block)
     return sorted(bad)
