@@ -19,6 +19,9 @@ from zkcore.number import load, one, square, store
 BATCH = 512
 """Sums that share an inversion, which then costs less than a tenth; what they touch stays in fast memory."""
 
+ROOM = 1
+"""Words of working memory for each word of a coordinate and each sum."""
+
 _LEFT, _RIGHT, _NEUTRAL, _DOUBLE, _SUM = 0, 1, 2, 3, 4
 
 

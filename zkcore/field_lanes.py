@@ -240,27 +240,33 @@ class LaneFieldType(NumberType):
     def canonical(self, builder: Any, a: Any) -> Any:
         return a
 
-    def enter(self, builder: Any, words: list[Any]) -> Any:
-        """Eight canonical numbers, given as four vectors of 64-bit words, in Montgomery form."""
-        low = words[0]
-        limbs = [builder.and_(low, _splat(_MASK))]
+    def from_words(self, builder: Any, words: list[Any]) -> Any:
+        """Eight numbers below the modulus, given as four vectors of 64-bit words, as they are."""
+        limbs = [builder.and_(words[0], _splat(_MASK))]
         for i in range(1, LIMBS - 1):
             right = builder.lshr(words[i - 1], _splat(RADIX - 12 * (i - 1)))
             joined = builder.or_(right, builder.shl(words[i], _splat(12 * i)))
             limbs.append(builder.and_(joined, _splat(_MASK)))
         limbs.append(builder.lshr(words[3], _splat(16)))
-        square = _NUMBER(_limbs(MONTGOMERY**2 % self.modulus))
-        return self.multiply(builder, _pack(builder, limbs), square)
+        return _pack(builder, limbs)
 
-    def leave(self, builder: Any, a: Any) -> list[Any]:
-        """Four vectors of words of the canonical numbers."""
-        one = _NUMBER(_limbs(1))
-        limbs = _unpack(builder, self.reduced(builder, self.multiply(builder, a, one)))
+    def to_words(self, builder: Any, a: Any) -> list[Any]:
+        """Four vectors of words of the representatives below the modulus, as they are."""
+        limbs = _unpack(builder, self.reduced(builder, a))
         words = []
         for i in range(LIMBS - 1):
             right = builder.lshr(limbs[i], _splat(12 * i))
             words.append(builder.or_(right, builder.shl(limbs[i + 1], _splat(RADIX - 12 * i))))
         return words
+
+    def enter(self, builder: Any, words: list[Any]) -> Any:
+        """Eight canonical numbers, given as four vectors of 64-bit words, in Montgomery form."""
+        square = _NUMBER(_limbs(MONTGOMERY**2 % self.modulus))
+        return self.multiply(builder, self.from_words(builder, words), square)
+
+    def leave(self, builder: Any, a: Any) -> list[Any]:
+        """Four vectors of words of the canonical numbers."""
+        return self.to_words(builder, self.multiply(builder, a, _NUMBER(_limbs(1))))
 
 
 register_model(LaneFieldType)(NumberModel)

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.affine import BATCH, add_batch, copy_point, is_neutral_row
+from zkcore.affine import copy_point, is_neutral_row
+from zkcore.affine_batch import BATCH, PADDING, ROOM, add_batch
+from zkcore.buckets import BUCKET_COST, sum_buckets
 from zkcore.curve import (
     G1Point,
     G2Point,
     add,
-    add_affine,
     affine,
     double,
-    load_affine,
     load_projective,
     neutral,
     store_affine,
@@ -41,8 +41,8 @@ Rows = NDArray[np.uint64]
 
 SCALAR_BITS = 254
 _WIDEST_WINDOW = 15
-_BUCKET_COST = 4
-"""What a bucket costs in the last step of a window, in batched additions."""
+_TASK_POINTS = 1 << 15
+"""Windows are taken together up to so many points, so that batches are large and their sums stay in fast memory."""
 
 
 @kernel
@@ -86,22 +86,35 @@ def signed_digits(scalars: Any, window: Any, digits: Any) -> Any:
             digits[place, i] = digit
 
 
+@kernel
+def _drop_neutral(points: Any, digits: Any) -> Any:
+    for i in range(points.shape[0]):
+        if is_neutral_row(points, i):
+            digits[:, i] = 0
+
+
 @inner
-def _sort(points: Any, digits: Any, references: Any, start: Any) -> Any:
-    """Order references to the points by bucket; bucket b holds those from ``start[b]`` to ``start[b + 1]``."""
+def _sort(digits: Any, buckets: Any, references: Any, start: Any) -> Any:
+    """Order references to the points by bucket: bucket b holds those from ``start[b]`` to ``start[b + 1]``.
+
+    Row k of ``digits`` fills the buckets from k ``buckets`` + 1 on, by the size of the digit.
+    """
     start[:] = 0
-    buckets = start.shape[0] - 2
-    for i in range(digits.shape[0]):
-        if digits[i] != 0 and not is_neutral_row(points, i):
-            start[abs(np.int64(digits[i])) + 1] += 1
-    for b in range(1, buckets + 2):
+    for row in range(digits.shape[0]):
+        for i in range(digits.shape[1]):
+            digit = np.int64(digits[row, i])
+            if digit != 0:
+                start[row * buckets + abs(digit) + 1] += 1
+    for b in range(1, start.shape[0]):
         start[b] += start[b - 1]
-    for i in range(digits.shape[0]):
-        digit = np.int64(digits[i])
-        if digit != 0 and not is_neutral_row(points, i):
-            references[start[abs(digit)]] = i << 1 | (digit < 0)
-            start[abs(digit)] += 1
-    for b in range(buckets + 1, 0, -1):
+    for row in range(digits.shape[0]):
+        for i in range(digits.shape[1]):
+            digit = np.int64(digits[row, i])
+            if digit != 0:
+                b = row * buckets + abs(digit)
+                references[start[b]] = i << 1 | (digit < 0)
+                start[b] += 1
+    for b in range(start.shape[0] - 1, 0, -1):
         start[b] = start[b - 1]
     start[0] = 0
 
@@ -132,31 +145,26 @@ def _halve(like: Any, source: Any, references: Any, start: Any, out: Any, p: Any
 
 
 @inner
-def _window(like: Any, points: Any, digits: Any, buckets: Any, result: Any, index: Any) -> Any:
-    """Projective point ``index`` of ``result`` becomes the sum of digit times point."""
-    references, start = np.empty(digits.shape[0], np.int64), np.empty(buckets + 2, np.int64)
-    _sort(points, digits, references, start)
-    used = start[buckets + 1]
+def _sum_windows(like: Any, points: Any, digits: Any, buckets: Any, sums: Any) -> Any:
+    """Row k of ``sums``, a projective point, becomes the sum of the points times row k of ``digits``."""
+    all_buckets = digits.shape[0] * buckets
+    references, start = np.empty(digits.size, np.int64), np.empty(all_buckets + 2, np.int64)
+    _sort(digits, buckets, references, start)
+    used = start[all_buckets + 1]
     words = points.shape[2]
-    p, q, place = np.empty(used // 2, np.int64), np.empty(used // 2, np.int64), np.empty(used // 2, np.int64)
-    work = np.empty((BATCH, words), np.uint64)
+    pairs = used // 2 + PADDING
+    p, q, place = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs, np.int64)
+    work = np.empty((min(BATCH, pairs) + PADDING, ROOM * words), np.uint64)
     source = points
-    out = np.empty(((used + buckets) // 2 + 1, 2, words), np.uint64)
-    spare = np.empty(((used + 3 * buckets) // 4 + 1, 2, words), np.uint64)
+    out = np.empty(((used + all_buckets) // 2 + 1, 2, words), np.uint64)
+    spare = np.empty(((used + 3 * all_buckets) // 4 + 1, 2, words), np.uint64)
     while True:
         largest = _halve(like, source, references, start, out, p, q, place, work)
         if largest <= 1:
             break
         source, out, spare = out, spare, out
-    running = total = neutral(like)
-    highest = buckets
-    while highest > 0 and start[highest + 1] == start[highest]:
-        highest -= 1
-    for b in range(highest, 0, -1):  # the sum of b times bucket b is a sum of suffix sums
-        if start[b + 1] > start[b]:
-            running = add_affine(running, load_affine(like, out, start[b]))
-        total = add(total, running)
-    store_projective(result, index, total)
+    for row in range(digits.shape[0]):
+        store_projective(sums, row, sum_buckets(like, out, start, 1 + row * buckets, buckets))
 
 
 @inner
@@ -171,13 +179,13 @@ def _join(like: Any, windows: Any, width: Any, result: Any) -> Any:
 
 
 @kernel
-def _window_g1(points: Any, digits: Any, buckets: Any, result: Any, index: Any) -> Any:
-    _window(fp_zero(), points, digits, buckets, result, index)
+def _sum_windows_g1(points: Any, digits: Any, buckets: Any, sums: Any) -> Any:
+    _sum_windows(fp_zero(), points, digits, buckets, sums)
 
 
 @kernel
-def _window_g2(points: Any, digits: Any, buckets: Any, result: Any, index: Any) -> Any:
-    _window(fp2_zero(), points, digits, buckets, result, index)
+def _sum_windows_g2(points: Any, digits: Any, buckets: Any, sums: Any) -> Any:
+    _sum_windows(fp2_zero(), points, digits, buckets, sums)
 
 
 @kernel
@@ -196,9 +204,9 @@ def _best_window(lengths: NDArray[np.int64]) -> int:
 
     def cost(width: int) -> float:
         windows = _windows(int(bits[lengths > 0].max(initial=0)), width)
-        return float((-(-bits // width) * lengths).sum()) + windows * (_BUCKET_COST << (width - 1))
+        return float((-(-bits // width) * lengths).sum()) + windows * (BUCKET_COST << (width - 1))
 
-    return min(range(2, _WIDEST_WINDOW + 1), key=cost)
+    return min(range(4, _WIDEST_WINDOW + 1), key=cost)
 
 
 def _windows(bits: int, width: int) -> int:
@@ -230,17 +238,20 @@ class MultiScalarSum:
         count = _windows(int(np.flatnonzero(lengths).max(initial=0)), self._width)
         self._digits = np.empty((count, len(points)), np.int16)
         signed_digits(scalars, self._width, self._digits)
+        _drop_neutral(self._points, self._digits)
         self._windows = np.empty((count, 3, words), np.uint64)
 
     def tasks(self) -> list[Task]:
-        """What is to be done, one call a window."""
-        window = _window_g1 if self._group is g1 else _window_g2
+        """What is to be done, one call for a few windows."""
+        sum_windows = _sum_windows_g1 if self._group is g1 else _sum_windows_g2
         buckets = 1 << (self._width - 1)
+        step = max(1, _TASK_POINTS // max(1, len(self._points)))
 
-        def task(index: int) -> Task:
-            return lambda: window(self._points, self._digits[index], buckets, self._windows, index)
+        def task(first: int) -> Task:
+            part = slice(first, first + step)
+            return lambda: sum_windows(self._points, self._digits[part], buckets, self._windows[part])
 
-        return [task(index) for index in range(len(self._digits))]
+        return [task(first) for first in range(0, len(self._digits), step)]
 
     def result(self) -> Rows:
         """The sum once every task is done, affine: ``uint64[2, 4]`` or ``uint64[2, 2, 4]``."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.affine import BATCH, add_batch
+from zkcore import affine
+from zkcore.affine_batch import BATCH, PADDING, ROOM, add_batch
 from zkcore.field import fp_zero
 from zkcore.groups import Group, g1
 from zkcore.kernel import inner, kernel
@@ -39,14 +40,15 @@ def _fill(like: Any, table: Any, width: Any) -> Any:
             for k in range(count):
                 p[k], q[k] = (block + known - count + k) << 1, (block + known - 1) << 1
                 place[k] = block + known + k
-            add_batch(like, table, p, table, q, table, place, 0, count, work)
+            affine.add_batch(like, table, p, table, q, table, place, 0, count, work)
 
 
 @inner
 def _multiply(like: Any, table: Any, width: Any, digits: Any, out: Any) -> Any:
     half = 1 << (width - 1)
-    p, q, place = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
-    work = np.empty((BATCH, table.shape[2]), np.uint64)
+    size = min(BATCH, out.shape[0]) + PADDING
+    p, q, place = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
+    work = np.empty((size, ROOM * table.shape[2]), np.uint64)
     out[:] = 0
     for begin in range(0, out.shape[0], BATCH):
         end = min(begin + BATCH, out.shape[0])

@@ -4,20 +4,25 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle import from_oracle, to_oracle
 from py_ecc import bn128
 
+from zkcore import affine, affine_lanes
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, R
+from zkcore.cpu import BACKEND
 from zkcore.errors import NotOnCurve, OutOfRange, WrongLength
+from zkcore.field import fp_zero
 from zkcore.groups import g1, g2
 from zkcore.limbs import to_limbs
 from zkcore.msm import MultiScalarSum, multi_multiply_g1, multi_multiply_g2, signed_digits
 from zkcore.multiples import FixedBase
 from zkcore.tasks import run
+from zkcore.tower import fp2_zero
 
 GROUPS = {"g1": (g1, G1_GENERATOR, multi_multiply_g1), "g2": (g2, G2_GENERATOR, multi_multiply_g2)}
 EDGES = [0, 1, 2, 3, R - 1, R - 2, R // 2, 1 << 128, (1 << 253) - 1, (1 << 64) - 1]
@@ -30,7 +35,8 @@ def case(request):
     return GROUPS[request.param]
 
 
-@given(terms)
+@given(terms=terms)
+@example(terms=[(1, 1), (1, (1 << 253) - 1)])  # a bucket whose points cancel
 @settings(deadline=None, max_examples=25)
 @pytest.mark.parametrize("name", ["g1", "g2"])
 def test_few_terms_with_neutral_equal_and_opposite_points(name: str, terms) -> None:
@@ -136,3 +142,36 @@ def test_multiples_of_one_point(case) -> None:
     in_tasks = np.empty_like(out)
     run(FixedBase(group, base).tasks(to_limbs(numbers), in_tasks, 100))
     assert (in_tasks == out).all()
+
+
+@pytest.mark.skipif(BACKEND != "avx512ifma", reason="this processor has no lanes")
+@pytest.mark.parametrize("words", [4, 8])
+def test_additions_in_lanes_equal_those_one_by_one(words: int) -> None:
+    """Bit for bit, for every number of sums up to some groups, with neutral, equal and opposite points among them."""
+    group, generator = (g1, G1_GENERATOR) if words == 4 else (g2, G2_GENERATOR)
+    logs = [0, *(secrets.randbelow(R) for _ in range(20))]
+    points = group.encode(group.multiply_each([generator] * len(logs), logs)).reshape(-1, 2, words)
+    one_by_one, in_lanes = ADDITIONS[words]
+    choose = np.random.default_rng(1)
+    for count in [*range(18), 200]:
+        p, q = choose.integers(0, 2 * len(logs), (2, count + 7))
+        place = np.concatenate([choose.permutation(count), np.zeros(7, np.int64)])
+        outs = np.zeros((2, count, 2, words), np.uint64)
+        work = np.empty((count + 7, 2 * words), np.uint64)
+        one_by_one(points, p, points, q, outs[0], place, 0, count, work)
+        in_lanes(points, p, points, q, outs[1], place, 0, count, work)
+        assert (outs[0] == outs[1]).all()
+
+
+def kernels_of(add_batch, like):
+    @numba.njit
+    def add(left, p, right, q, out, place, begin, end, work):
+        add_batch(like(), left, p, right, q, out, place, begin, end, work)
+
+    return add
+
+
+ADDITIONS = {
+    4: (kernels_of(affine.add_batch, fp_zero), kernels_of(affine_lanes.add_batch, fp_zero)),
+    8: (kernels_of(affine.add_batch, fp2_zero), kernels_of(affine_lanes.add_batch, fp2_zero)),
+}

@@ -1,0 +1,81 @@
+"""Batches of affine additions (:mod:`zkcore.affine`), eight at a time in lanes; the results are the same.
+
+Points come into lanes with their coordinates over 16 (:mod:`zkcore.lane_points`). The slope of a chord is not changed
+by that, but its square must be divided by 16: with s the slope over 4, the sum has x3 = s^2 - x1 - x2 and
+y3 = 4 s (x1 - x3) - y1, all coordinates over 16. The division by 4 is done once a batch, on the shared inverse.
+
+Equal and opposite points and the neutral element are rare, and left to the additions one at a time.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from zkcore import affine
+from zkcore.bn254 import P
+from zkcore.curve import reciprocal
+from zkcore.field_lanes import WIDTH, mask_bits, mask_from_bits
+from zkcore.kernel import inner
+from zkcore.lane_points import lanes_of, load_points, same_limbs, store_points
+from zkcore.number import constant, load, one, select, square, store, zero
+
+BATCH = 4096
+"""Sums that share an inversion of eight lanes."""
+ROOM = 2
+"""Words of working memory for each word of a coordinate and each sum, enough for limbs of 52 bits."""
+
+_quarter = constant(pow(4, -1, P))
+
+
+@inner
+def add_batch(
+    like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place: Any, begin: Any, end: Any, work: Any
+) -> Any:
+    """As :func:`zkcore.affine.add_batch`; ``p``, ``q`` and ``place`` have room for seven more entries.
+
+    ``work`` has :data:`ROOM` words for each word of a coordinate and each sum.
+    """
+    wide = lanes_of(like)
+    groups = (end - begin + WIDTH - 1) // WIDTH
+    for k in range(end, begin + WIDTH * groups):  # repeats the last sum, which does no harm
+        p[k], q[k], place[k] = p[end - 1], q[end - 1], place[end - 1]
+    flags = np.empty(groups, np.uint64)
+    product = one(wide)
+    rare = np.uint64(0)
+    for group in range(groups):
+        at = begin + WIDTH * group
+        store(work, group, product)
+        x1, x2 = load_points(wide, left, p, at)[0], load_points(wide, right, q, at)[0]
+        unfit = same_limbs(x1, x2) | same_limbs(x1, zero(x1)) | same_limbs(x2, zero(x1))
+        flags[group] = mask_bits(unfit)
+        rare |= flags[group]
+        product = product * select(unfit, one(x1), x2 - x1)
+    if rare != np.uint64(0):
+        _add_rare(like, left, p, right, q, out, place, begin, end, flags)
+    inverted = reciprocal(product) * _quarter(product)
+    for group in range(groups - 1, -1, -1):
+        at = begin + WIDTH * group
+        unfit = mask_from_bits(wide, flags[group])
+        x1, y1 = load_points(wide, left, p, at)
+        x2, y2 = load_points(wide, right, q, at)
+        slope = (y2 - y1) * (inverted * load(wide, work, group))
+        inverted = inverted * select(unfit, one(x1), x2 - x1)
+        x = square(slope) - x1 - x2
+        rise = slope * (x1 - x)
+        rise = rise + rise
+        store_points(out, place, at, x, rise + rise - y1, unfit)
+
+
+@inner
+def _add_rare(
+    like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place: Any, begin: Any, end: Any, flags: Any
+) -> Any:
+    """The flagged sums, one at a time."""
+    rare_p, rare_q, rare_place = np.empty_like(p), np.empty_like(p), np.empty_like(p)
+    found = begin
+    for k in range(begin, end):
+        if (flags[(k - begin) // WIDTH] >> np.uint64((k - begin) % WIDTH)) & np.uint64(1):
+            rare_p[found], rare_q[found], rare_place[found] = p[k], q[k], place[k]
+            found += 1
+    work = np.empty((found - begin, left.shape[2]), np.uint64)
+    affine.add_batch(like, left, rare_p, right, rare_q, out, rare_place, begin, found, work)
