@@ -39,14 +39,17 @@ def _base(number: Any) -> Any:
     return number.base if isinstance(number, Fp2Type) else number
 
 
-def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
-    """Eight vectors of eight words, rows turned to columns in three rounds of exchanges."""
+def transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Rows of eight words turned to columns, by rounds of exchanges; its own inverse.
+
+    Four rows are two blocks of four columns side by side, each turned by itself.
+    """
     rows = list(rows)
-    for step in (1, 2, 4):
+    for step in (1, 2, 4)[: len(rows).bit_length() - 1]:
         low = [j if not j & step else WIDTH + j - step for j in range(WIDTH)]
         high = [j + step if not j & step else WIDTH + j for j in range(WIDTH)]
         low_mask, high_mask = (ir.Constant(ir.VectorType(_INDEX, WIDTH), mask) for mask in (low, high))
-        for i in range(WIDTH):
+        for i in range(len(rows)):
             if not i & step:
                 a, b = rows[i], rows[i + step]
                 rows[i] = builder.shuffle_vector(a, b, low_mask)
@@ -85,7 +88,7 @@ def load_points(typingctx: Any, like: Any, points: Any, references: Any, at: Any
                 word = builder.add(builder.mul(index, _WORD(8 * blocks)), _WORD(8 * block))
                 place = _address(context, builder, points, array, word)
                 rows.append(builder.load(builder.bitcast(place, _VECTOR.as_pointer()), align=8))
-            columns = _transposed(builder, rows)
+            columns = transposed(builder, rows)
             parts += [_base(like).from_words(builder, columns[:4]), _base(like).from_words(builder, columns[4:])]
         x, y = parts if blocks == 1 else (like.join(builder, *parts[:2]), like.join(builder, *parts[2:]))
         odd = builder.icmp_unsigned("!=", builder.and_(named, _VECTOR([1] * WIDTH)), _VECTOR([0] * WIDTH))
@@ -110,7 +113,7 @@ def store_points(typingctx: Any, points: Any, places: Any, at: Any, x: Any, y: A
         nowhere = cgutils.alloca_once(builder, _VECTOR)
         for block in range(blocks):
             left, right = (_base(x).to_words(builder, number) for number in numbers[2 * block : 2 * block + 2])
-            for lane, row in enumerate(_transposed(builder, [*left, *right])):
+            for lane, row in enumerate(transposed(builder, [*left, *right])):
                 index = builder.extract_element(named, _INDEX(lane))
                 word = builder.add(builder.mul(index, _WORD(8 * blocks)), _WORD(8 * block))
                 place = builder.bitcast(_address(context, builder, points, array, word), _VECTOR.as_pointer())

@@ -4,7 +4,7 @@ Sizes are powers of two up to 2^28, the largest that divides R - 1. Arrays are `
 are changed in place. The two inner transforms (Cooley and Tukey 1965, Gentleman and Sande 1966) each go between natural
 and bit-reversed order, so that a transform followed by its inverse never permutes; twiddle factors are kept in
 bit-reversed order, one for each block of a stage. A stage that exceeds the cache is followed, half by half, by all
-stages that fit into it.
+stages that fit into it. Where the processor has lanes, all stages but those of the smallest three sizes run in them.
 
 The root of unity of order 2^28 is the least quadratic non-residue to the power (R - 1) / 2^28, as in circom and
 arkworks. No branch depends on the values.
@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.bn254 import R
+from zkcore.cpu import BACKEND
 from zkcore.errors import WrongLength
 from zkcore.field import encode, fr, fr_load, store
+from zkcore.field_lanes import LIMBS, RADIX, WIDTH
 from zkcore.kernel import inner, kernel
+from zkcore.lane_rows import fr_lanes_zero, load_everywhere, load_rows, store_rows
 
 Rows = NDArray[np.uint64]
 
@@ -68,9 +71,8 @@ def bit_reverse(rows: Any, bits: Any) -> Any:
 
 
 @inner
-def _decompose(rows: Any, start: Any, size: Any, block: Any, twiddles: Any) -> Any:
-    """One stage, (a, b) to (a + t b, a - t b), on ``block`` of that size."""
-    half = size >> 1
+def _decompose_one_by_one(rows: Any, start: Any, half: Any, block: Any, twiddles: Any, wide: Any) -> Any:
+    """One stage, (a, b) to (a + t b, a - t b), on a block of two halves."""
     twiddle = fr_load(twiddles, block)
     for i in range(start, start + half):
         a, b = fr_load(rows, i), fr_load(rows, i + half) * twiddle
@@ -79,9 +81,8 @@ def _decompose(rows: Any, start: Any, size: Any, block: Any, twiddles: Any) -> A
 
 
 @inner
-def _compose(rows: Any, start: Any, size: Any, block: Any, twiddles: Any) -> Any:
+def _compose_one_by_one(rows: Any, start: Any, half: Any, block: Any, twiddles: Any, wide: Any) -> Any:
     """One stage, (a, b) to (a + b, t (a - b))."""
-    half = size >> 1
     twiddle = fr_load(twiddles, block)
     for i in range(start, start + half):
         a, b = fr_load(rows, i), fr_load(rows, i + half)
@@ -89,39 +90,71 @@ def _compose(rows: Any, start: Any, size: Any, block: Any, twiddles: Any) -> Any
         store(rows, i + half, (a - b) * twiddle)
 
 
+@inner
+def _decompose_in_lanes(rows: Any, start: Any, half: Any, block: Any, twiddles: Any, wide: Any) -> Any:
+    if half < WIDTH:
+        _decompose_one_by_one(rows, start, half, block, twiddles, wide)
+    else:
+        twiddle = load_everywhere(fr_lanes_zero(), wide, block)
+        for i in range(start, start + half, WIDTH):
+            a, b = load_rows(twiddle, rows, i), load_rows(twiddle, rows, i + half) * twiddle
+            store_rows(rows, i, a + b)
+            store_rows(rows, i + half, a - b)
+
+
+@inner
+def _compose_in_lanes(rows: Any, start: Any, half: Any, block: Any, twiddles: Any, wide: Any) -> Any:
+    if half < WIDTH:
+        _compose_one_by_one(rows, start, half, block, twiddles, wide)
+    else:
+        twiddle = load_everywhere(fr_lanes_zero(), wide, block)
+        for i in range(start, start + half, WIDTH):
+            a, b = load_rows(twiddle, rows, i), load_rows(twiddle, rows, i + half)
+            store_rows(rows, i, a + b)
+            store_rows(rows, i + half, (a - b) * twiddle)
+
+
+_IN_LANES = BACKEND == "avx512ifma"
+_decompose = _decompose_in_lanes if _IN_LANES else _decompose_one_by_one
+_compose = _compose_in_lanes if _IN_LANES else _compose_one_by_one
+
+
 @kernel
-def to_reversed(rows: Any, twiddles: Any) -> Any:
-    """Transform from natural to bit-reversed order, with powers of the root in bit-reversed order."""
+def to_reversed(rows: Any, twiddles: Any, wide: Any) -> Any:
+    """Transform from natural to bit-reversed order, with powers of the root in bit-reversed order.
+
+    ``wide`` holds the first of them times 16, one for each block of 16 elements, for lanes.
+    """
     size = rows.shape[0]
     fits = min(size, 1 << _CACHED_BITS)
     while size > fits:
         for block in range(rows.shape[0] // size):
-            _decompose(rows, block * size, size, block, twiddles)
+            _decompose(rows, block * size, size >> 1, block, twiddles, wide)
         size >>= 1
     for outer in range(rows.shape[0] // fits):
         size = fits
         while size > 1:
             blocks = fits // size
             for block in range(outer * blocks, (outer + 1) * blocks):
-                _decompose(rows, block * size, size, block, twiddles)
+                _decompose(rows, block * size, size >> 1, block, twiddles, wide)
             size >>= 1
 
 
 @kernel
-def from_reversed(rows: Any, twiddles: Any) -> Any:
-    """Transform from bit-reversed to natural order, with powers of the root in bit-reversed order."""
+def from_reversed(rows: Any, twiddles: Any, wide: Any) -> Any:
+    """Transform from bit-reversed to natural order, with powers of the root as :func:`to_reversed` takes them."""
     fits = min(rows.shape[0], 1 << _CACHED_BITS)
     for outer in range(rows.shape[0] // fits):
         size = 2
         while size <= fits:
             blocks = fits // size
             for block in range(outer * blocks, (outer + 1) * blocks):
-                _compose(rows, block * size, size, block, twiddles)
+                _compose(rows, block * size, size >> 1, block, twiddles, wide)
             size <<= 1
     size = 2 * fits
     while size <= rows.shape[0]:
         for block in range(rows.shape[0] // size):
-            _compose(rows, block * size, size, block, twiddles)
+            _compose(rows, block * size, size >> 1, block, twiddles, wide)
         size <<= 1
 
 
@@ -163,11 +196,13 @@ class Domain:
         self._scale = _element(pow(self.size, -1, R))
         self._coset: Rows | None = None
 
-    def _twiddles(self, root: int) -> Rows:
+    def _twiddles(self, root: int) -> tuple[Rows, Rows]:
         rows = np.empty((max(1, self.size // 2), 4), np.uint64)
         powers(_element(root), _element(1), rows)
         bit_reverse(rows, max(0, self.bits - 1))
-        return rows
+        wide = rows[: self.size // (2 * WIDTH) if _IN_LANES else 0].copy()
+        scale_rows(wide, _element(1 << (RADIX * LIMBS - 256)))
+        return rows, wide
 
     def _checked(self, rows: Rows) -> Rows:
         if rows.shape != (self.size, 4):
@@ -176,12 +211,12 @@ class Domain:
 
     def evaluate(self, rows: Rows) -> None:
         """Values at root^0, root^1, ... of the polynomial with these coefficients."""
-        to_reversed(self._checked(rows), self._forward)
+        to_reversed(self._checked(rows), *self._forward)
         bit_reverse(rows, self.bits)
 
     def interpolate(self, rows: Rows) -> None:
         """Coefficients of the polynomial with these values."""
-        to_reversed(self._checked(rows), self._backward)
+        to_reversed(self._checked(rows), *self._backward)
         bit_reverse(rows, self.bits)
         scale_rows(rows, self._scale)
 
@@ -192,9 +227,9 @@ class Domain:
             powers(_element(root_of_unity(self.bits + 1)), self._scale, coset)
             bit_reverse(coset, self.bits)
             self._coset = coset
-        to_reversed(self._checked(rows), self._backward)
+        to_reversed(self._checked(rows), *self._backward)
         multiply_rows(rows, self._coset)
-        from_reversed(rows, self._forward)
+        from_reversed(rows, *self._forward)
 
 
 @cache

@@ -10,8 +10,8 @@ time depends on how many of its values are zero or short), so prove where nobody
 the witness or what follows from it are overwritten before the call returns, the caller's own and Python's integers are
 not.
 
-Memory: about 128 bytes a row of the domain for the transforms, 32 bytes a wire, and for each thread 200 bytes a row of
-the largest sum.
+Memory, besides the key: 128 bytes a row of the domain for the transforms, 64 for roots of unity, 32 bytes a wire; for
+each sum 2 bytes a term and window, and for each thread 200 bytes (400 in G2) a term of the largest sum.
 """
 
 import secrets
