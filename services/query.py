@@ -36,6 +36,7 @@ LONGEST_TEXT = 4096
 
 MOST_TOKENS = 1024
 DEEPEST_NESTING = 16
+MOST_CLAUSES = 12
 MOST_COLUMNS = 64
 
 PERIOD = "period"
@@ -223,7 +224,8 @@ def parse(sql: str, schemas: Mapping[str, Schema]) -> Query:
         For everything that is not answered, with its name as ``part`` and what is supported in ``why``; its subclasses
         :class:`UnknownName`, :class:`PrivateColumn` and :class:`TooComplex` say which.
     """
-    tokens = _tokens(sql)
+    names = _names(schemas)
+    tokens = _tokens(sql, names)
     try:
         statements = sqlglot.parse(sql)
     except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError):
@@ -235,7 +237,7 @@ def parse(sql: str, schemas: Mapping[str, Schema]) -> Query:
         raise Unsupported("empty query", SUPPORTED)
     query = _Reader(schemas).query(statements[0])
     _only_known_tokens(tokens)
-    _tokens(query.text)  # the canonical text stays within the same bounds, so that whoever reads it can parse it
+    _tokens(query.text, names)  # the canonical text stays within the same bounds, so that whoever reads it can parse it
     return query
 
 
@@ -493,13 +495,27 @@ _ALLOWED_TOKENS = {
     TokenType.IDENTIFIER,
     TokenType.VAR,
 }
+_REPEATED_TOKENS = _ALLOWED_TOKENS - {TokenType.SELECT, TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY} | {
+    TokenType.NUMBER,
+    TokenType.DOT,
+}
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # as the values of attributes, see circuits.schema.check_text
 _BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SQL_WORDS = frozenset(phrase.split(" ")[0] for phrase in Tokenizer.KEYWORDS)
 
 
-def _tokens(sql: str) -> list[Token]:
-    """Tokens of a text that is safe to parse: of bounded length and depth, printable, without comments."""
+def _names(schemas: Mapping[str, "Schema"]) -> frozenset[str]:
+    """Every name that a query may use, some of which SQL knows as keywords, e.g. ``date``."""
+    columns = (item.name for schema in schemas.values() for item in (*schema.attributes, *schema.fields))
+    return frozenset({PERIOD, *schemas, *columns})
+
+
+def _tokens(sql: str, names: frozenset[str]) -> list[Token]:
+    """Tokens of a text that is safe to parse: of bounded length and depth, printable, without comments.
+
+    sqlglot's time doubles with every nested join, and other clauses recurse; the interpreter's recursion limit cannot
+    be relied on to stop it, since other libraries raise it. So the words that start clauses are counted first.
+    """
     if len(sql) > LONGEST_TEXT:
         raise TooComplex("query", f"a query has at most {LONGEST_TEXT} characters, not {len(sql)}")
     if any(unicodedata.category(character) in _CONTROLS for character in sql if character not in "\t\r\n"):
@@ -512,6 +528,9 @@ def _tokens(sql: str) -> list[Token]:
         raise Unsupported("comment", SUPPORTED)
     if len(tokens) > MOST_TOKENS:
         raise TooComplex("query", f"a query has at most {MOST_TOKENS} words, not {len(tokens)}")
+    clauses = sum(token.token_type not in _REPEATED_TOKENS and token.text.lower() not in names for token in tokens)
+    if clauses > MOST_CLAUSES:
+        raise TooComplex("query", f"at most {MOST_CLAUSES} words that start a clause; {SUPPORTED}")
     depth = 0
     for token in tokens:
         if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):

@@ -1,6 +1,7 @@
 """The part of SQL that is answered: what is accepted, what it means, and that all else is refused by name."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import example, given, settings
@@ -278,6 +279,16 @@ def test_long_and_deep_queries_are_refused(sql: str) -> None:
         ask(sql)
 
 
+@pytest.fixture
+def raised_recursion_limit() -> Iterator[None]:
+    """As libraries set it that come with the ledger."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("raised_recursion_limit")
 @pytest.mark.parametrize(
     "sql",
     [
@@ -290,6 +301,12 @@ def test_long_and_deep_queries_are_refused(sql: str) -> None:
         "x." * 1000,
         "SELECT COUNT(*) FROM filing" + " JOIN x" * 500,
         "WITH " * 1000,
+        "SELECT COUNT(*) FROM filing" + " JOIN x" * 12,
+        "SELECT COUNT(*) FROM filing" + ", x" * 500,
+        "SELECT COUNT(*) FROM filing" + " x" * 1000,
+        "SELECT COUNT(*) FROM filing WHERE " + "period = " * 500,
+        "SELECT COUNT(*) FROM filing WHERE period IN " + "(" * 15 + "'a', " * 300,
+        "SELECT COUNT(*) FROM filing WHERE " + "NOT " * 17,
     ],
 )
 def test_pathological_text_is_refused(sql: str) -> None:
