@@ -506,8 +506,9 @@ _SQL_WORDS = frozenset(phrase.split(" ")[0] for phrase in Tokenizer.KEYWORDS)
 
 def _names(schemas: Mapping[str, "Schema"]) -> frozenset[str]:
     """Every name that a query may use, some of which SQL knows as keywords, e.g. ``date``."""
-    columns = (item.name for schema in schemas.values() for item in (*schema.attributes, *schema.fields))
-    return frozenset({PERIOD, *schemas, *columns})
+    public = (attribute.name for schema in schemas.values() for attribute in schema.attributes)
+    private = (field.name for schema in schemas.values() for field in schema.fields)
+    return frozenset({PERIOD, *schemas, *public, *private})
 
 
 def _tokens(sql: str, names: frozenset[str]) -> list[Token]:
