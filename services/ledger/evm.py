@@ -2,7 +2,8 @@
 
 Both run the same transactions to the same status, return data and events (a test holds them together). The gas they
 count differs: pyrevm keeps storage that an earlier transaction touched warm (EIP-2929) and charges for code as later
-rules do (EIP-3860). py-evm's pairing is interpreted Python and takes half a second where pyrevm's takes milliseconds.
+rules do (EIP-3860). py-evm's own pairing is interpreted Python and takes half a second, so zkcore's takes its place
+(:mod:`services.ledger.precompiles`).
 There is no currency: gas costs nothing, every balance is zero.
 """
 
@@ -150,7 +151,9 @@ class PyEvmEngine:
         from eth.vm.forks.paris import ParisVM
         from eth.vm.forks.paris.state import ParisState
 
-        self._state: Any = ParisState(AtomicDB(), self._context(0, Block(0, 0)), BLANK_ROOT_HASH)
+        from services.ledger.precompiles import adapted
+
+        self._state: Any = adapted(ParisState)(AtomicDB(), self._context(0, Block(0, 0)), BLANK_ROOT_HASH)
         self._builder: Any = ParisVM.get_transaction_builder()
 
     def execute(self, call: Call, nonce: int, chain_id: int, block: Block) -> Outcome:
