@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.affine import copy_point, is_neutral_row
-from zkcore.affine_batch import BATCH, PADDING, ROOM, add_batch
+from zkcore.affine import is_neutral_row
+from zkcore.affine_batch import PADDING, add_points, copy_points
 from zkcore.buckets import BUCKET_COST, sum_buckets
 from zkcore.curve import (
     G1Point,
@@ -93,7 +93,7 @@ def _drop_neutral(points: Any, digits: Any) -> Any:
             digits[:, i] = 0
 
 
-@inner
+@kernel
 def _sort(digits: Any, buckets: Any, references: Any, start: Any) -> Any:
     """Order references to the points by bucket: bucket b holds those from ``start[b]`` to ``start[b + 1]``.
 
@@ -119,52 +119,59 @@ def _sort(digits: Any, buckets: Any, references: Any, start: Any) -> Any:
     start[0] = 0
 
 
-@inner
-def _halve(like: Any, source: Any, references: Any, start: Any, out: Any, p: Any, q: Any, place: Any, work: Any) -> Any:
-    """Sum neighbours within each bucket, ``source`` to ``out``; tells the largest number of points left in a bucket."""
-    written = pairs = largest = 0
+@kernel
+def _pair(references: Any, start: Any, p: Any, q: Any, pair_place: Any, single: Any, single_place: Any) -> Any:
+    """Pair neighbours within each bucket, and give each sum, and each point that stays alone, its place afterwards.
+
+    Tells the number of pairs, of single points, and of points in the fullest bucket afterwards.
+    """
+    written = pairs = singles = fullest = 0
     begin = start[1]
     for b in range(1, start.shape[0] - 1):
         end = start[b + 1]
         start[b] = written
         for k in range(begin, end - 1, 2):
-            p[pairs], q[pairs], place[pairs] = references[k], references[k + 1], written
+            p[pairs], q[pairs], pair_place[pairs] = references[k], references[k + 1], written
             pairs += 1
-            references[written] = written << 1
             written += 1
         if (end - begin) & 1:
-            copy_point(like, source, references[end - 1], out, written)
-            references[written] = written << 1
+            single[singles], single_place[singles] = references[end - 1], written
+            singles += 1
             written += 1
-        largest = max(largest, written - start[b])
+        fullest = max(fullest, written - start[b])
         begin = end
     start[start.shape[0] - 1] = written
-    for first in range(0, pairs, BATCH):
-        add_batch(like, source, p, source, q, out, place, first, min(first + BATCH, pairs), work)
-    return largest
+    for k in range(written):
+        references[k] = k << 1
+    return pairs, singles, fullest
 
 
-@inner
-def _sum_windows(like: Any, points: Any, digits: Any, buckets: Any, sums: Any) -> Any:
+def _sum_windows(points: Rows, digits: NDArray[np.int16], buckets: int, sums: Rows) -> None:
     """Row k of ``sums``, a projective point, becomes the sum of the points times row k of ``digits``."""
     all_buckets = digits.shape[0] * buckets
     references, start = np.empty(digits.size, np.int64), np.empty(all_buckets + 2, np.int64)
     _sort(digits, buckets, references, start)
-    used = start[all_buckets + 1]
+    used = int(start[-1])
+    p, q, pair_place = (np.empty(used // 2 + PADDING, np.int64) for _ in range(3))
+    single, single_place = (np.empty(min(used, all_buckets), np.int64) for _ in range(2))
     words = points.shape[2]
-    pairs = used // 2 + PADDING
-    p, q, place = np.empty(pairs, np.int64), np.empty(pairs, np.int64), np.empty(pairs, np.int64)
-    work = np.empty((min(BATCH, pairs) + PADDING, ROOM * words), np.uint64)
     source = points
     out = np.empty(((used + all_buckets) // 2 + 1, 2, words), np.uint64)
     spare = np.empty(((used + 3 * all_buckets) // 4 + 1, 2, words), np.uint64)
     while True:
-        largest = _halve(like, source, references, start, out, p, q, place, work)
-        if largest <= 1:
+        pairs, singles, fullest = _pair(references, start, p, q, pair_place, single, single_place)
+        add_points(source, p, source, q, out, pair_place, pairs)
+        copy_points(source, single, out, single_place, singles)
+        if fullest <= 1:
             break
         source, out, spare = out, spare, out
-    for row in range(digits.shape[0]):
-        store_projective(sums, row, sum_buckets(like, out, start, 1 + row * buckets, buckets))
+    (_sum_buckets_g1 if words == 4 else _sum_buckets_g2)(out, start, buckets, sums)
+
+
+@inner
+def _sum_buckets(like: Any, points: Any, start: Any, buckets: Any, sums: Any) -> Any:
+    for row in range(sums.shape[0]):
+        store_projective(sums, row, sum_buckets(like, points, start, 1 + row * buckets, buckets))
 
 
 @inner
@@ -179,13 +186,13 @@ def _join(like: Any, windows: Any, width: Any, result: Any) -> Any:
 
 
 @kernel
-def _sum_windows_g1(points: Any, digits: Any, buckets: Any, sums: Any) -> Any:
-    _sum_windows(fp_zero(), points, digits, buckets, sums)
+def _sum_buckets_g1(points: Any, start: Any, buckets: Any, sums: Any) -> Any:
+    _sum_buckets(fp_zero(), points, start, buckets, sums)
 
 
 @kernel
-def _sum_windows_g2(points: Any, digits: Any, buckets: Any, sums: Any) -> Any:
-    _sum_windows(fp2_zero(), points, digits, buckets, sums)
+def _sum_buckets_g2(points: Any, start: Any, buckets: Any, sums: Any) -> Any:
+    _sum_buckets(fp2_zero(), points, start, buckets, sums)
 
 
 @kernel
@@ -243,13 +250,12 @@ class MultiScalarSum:
 
     def tasks(self) -> list[Task]:
         """What is to be done, one call for a few windows."""
-        sum_windows = _sum_windows_g1 if self._group is g1 else _sum_windows_g2
         buckets = 1 << (self._width - 1)
         step = max(1, _TASK_POINTS // max(1, len(self._points)))
 
         def task(first: int) -> Task:
             part = slice(first, first + step)
-            return lambda: sum_windows(self._points, self._digits[part], buckets, self._windows[part])
+            return lambda: _sum_windows(self._points, self._digits[part], buckets, self._windows[part])
 
         return [task(first) for first in range(0, len(self._digits), step)]
 

@@ -9,78 +9,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore import affine
-from zkcore.affine_batch import BATCH, PADDING, ROOM, add_batch
-from zkcore.field import fp_zero
-from zkcore.groups import Group, g1
-from zkcore.kernel import inner, kernel
+from zkcore.affine_batch import PADDING, add_points
+from zkcore.groups import Group
+from zkcore.kernel import kernel
 from zkcore.msm import SCALAR_BITS, signed_digits
 from zkcore.tasks import Task
-from zkcore.tower import fp2_zero
 
 Rows = NDArray[np.uint64]
 
 _WIDTH = 9
 _WINDOWS = SCALAR_BITS // _WIDTH + 1
+_TOGETHER = 1 << 12
+"""Sums that advance together: their points, 256 KiB in G1, stay in fast memory."""
 
 
-@inner
-def _fill(like: Any, table: Any, width: Any) -> Any:
+def _fill(table: Rows) -> None:
     """Multiples 1 to 2^(width - 1) of 2^(width k) times the base in block k; the base is point 0 of ``table``.
 
     Within a block, points m + 1 to 2 m are points 1 to m plus point m.
     """
-    half = 1 << (width - 1)
-    p, q, place = np.empty(half, np.int64), np.empty(half, np.int64), np.empty(half, np.int64)
-    work = np.empty((half, table.shape[2]), np.uint64)
-    for block in range(0, table.shape[0], half):
-        for step in range(width if block + half < table.shape[0] else width - 1):
+    half = 1 << (_WIDTH - 1)
+    p, q, place = (np.zeros(half + PADDING, np.int64) for _ in range(3))
+    for block in range(0, len(table), half):
+        for step in range(_WIDTH if block + half < len(table) else _WIDTH - 1):
             known = 1 << step
             count = known if known < half else 1  # twice the last point of a block begins the next
-            for k in range(count):
-                p[k], q[k] = (block + known - count + k) << 1, (block + known - 1) << 1
-                place[k] = block + known + k
-            affine.add_batch(like, table, p, table, q, table, place, 0, count, work)
-
-
-@inner
-def _multiply(like: Any, table: Any, width: Any, digits: Any, out: Any) -> Any:
-    half = 1 << (width - 1)
-    size = min(BATCH, out.shape[0]) + PADDING
-    p, q, place = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
-    work = np.empty((size, ROOM * table.shape[2]), np.uint64)
-    out[:] = 0
-    for begin in range(0, out.shape[0], BATCH):
-        end = min(begin + BATCH, out.shape[0])
-        for window in range(digits.shape[0]):
-            pending = 0
-            for i in range(begin, end):
-                digit = np.int64(digits[window, i])
-                if digit != 0:
-                    p[pending], place[pending] = i << 1, i
-                    q[pending] = (window * half + abs(digit) - 1) << 1 | (digit < 0)
-                    pending += 1
-            add_batch(like, out, p, table, q, out, place, 0, pending, work)
+            p[:count] = np.arange(block + known - count, block + known) << 1
+            q[:count] = (block + known - 1) << 1
+            place[:count] = np.arange(block + known, block + known + count)
+            add_points(table, p, table, q, table, place, count)
 
 
 @kernel
-def _fill_g1(table: Any, width: Any) -> Any:
-    _fill(fp_zero(), table, width)
-
-
-@kernel
-def _fill_g2(table: Any, width: Any) -> Any:
-    _fill(fp2_zero(), table, width)
-
-
-@kernel
-def _multiply_g1(table: Any, width: Any, digits: Any, out: Any) -> Any:
-    _multiply(fp_zero(), table, width, digits, out)
-
-
-@kernel
-def _multiply_g2(table: Any, width: Any, digits: Any, out: Any) -> Any:
-    _multiply(fp2_zero(), table, width, digits, out)
+def _choose(digits: Any, first: Any, p: Any, q: Any, place: Any) -> Any:
+    """References to the running totals whose digit is not 0, and to the entries of a table that the digits pick."""
+    count = 0
+    for i in range(digits.shape[0]):
+        digit = np.int64(digits[i])
+        if digit != 0:
+            p[count], place[count] = i << 1, i
+            q[count] = (first + abs(digit) - 1) << 1 | (digit < 0)
+            count += 1
+    return count
 
 
 class FixedBase:
@@ -91,7 +61,7 @@ class FixedBase:
         words = 4 * group.coordinates
         self._table = np.zeros((_WINDOWS << (_WIDTH - 1), 2, words), np.uint64)
         self._table[0] = group.encode([base]).reshape(2, words)
-        (_fill_g1 if group is g1 else _fill_g2)(self._table, _WIDTH)
+        _fill(self._table)
 
     def multiply(self, scalars: Rows, out: Rows) -> None:
         """Write each scalar's multiple, affine in Montgomery form, to ``out``.
@@ -106,9 +76,15 @@ class FixedBase:
         digits = np.empty((_WINDOWS, len(scalars)), np.int16)
         signed_digits(scalars, _WIDTH, digits)
         rows = out.reshape(len(scalars), 2, self._table.shape[2])
-        (_multiply_g1 if self._group is g1 else _multiply_g2)(self._table, _WIDTH, digits, rows)
+        rows[:] = 0
+        for begin in range(0, len(rows), _TOGETHER):
+            part = rows[begin : begin + _TOGETHER]
+            p, q, place = (np.empty(len(part) + PADDING, np.int64) for _ in range(3))
+            for window, row in enumerate(digits):
+                count = _choose(row[begin : begin + _TOGETHER], window << (_WIDTH - 1), p, q, place)
+                add_points(part, p, self._table, q, part, place, count)
 
-    def tasks(self, scalars: Rows, out: Rows, size: int = 1 << 12) -> list[Task]:
+    def tasks(self, scalars: Rows, out: Rows, size: int = _TOGETHER) -> list[Task]:
         """:meth:`multiply` cut into calls of at most ``size`` scalars, for a pool of threads."""
 
         def task(begin: int) -> Task:
