@@ -232,7 +232,7 @@ class _Demonstration:
         (self._directory / "authority.pem").write_bytes(self._network.parameters.authority.to_pem())
         (self._directory / "registry.txt").write_text(self._network.ledger.address + "\n", encoding="utf-8")
         return lambda: self._terminal.say(
-            f"      {len(subjects)} enterprises, {len(plan.trustees)} trustees (any {THRESHOLD} decrypt), "
+            f"{len(subjects)} enterprises, {len(plan.trustees)} trustees (any {THRESHOLD} decrypt), "
             f"{len(plans)} departments, {len(plan.banks)} banks, a tax agency; ledger at {self._network.ledger.address}"
         )
 
@@ -253,7 +253,7 @@ class _Demonstration:
         roots = len(self._network.ledger.roots(self._job.schema.name)) + len(
             self._network.ledger.roots(self._credit.name)
         )
-        return lambda: self._terminal.say(f"      {len(records)} records, {roots} roots on the ledger")
+        return lambda: self._terminal.say(f"{len(records)} records, {roots} roots on the ledger")
 
     async def _submit(self, step: Step) -> Callable[[], None]:
         dataset = self._job.schema.name
@@ -263,7 +263,7 @@ class _Demonstration:
         )
         step.detail("the node anchors its log")
         await self._network.node.anchor()
-        return lambda: self._terminal.say(f"      {len(receipts)} filings accepted, each with a signed receipt")
+        return lambda: self._terminal.say(f"{len(receipts)} filings accepted, each with a signed receipt")
 
     async def _each(
         self,
@@ -341,23 +341,23 @@ class _Demonstration:
         labels = list(self._outcome.answers[0]["values"]) if self._outcome.answers else []
         rows = []
         for answer in self._outcome.answers:
-            same = answer["values"] == answer["truth"]
-            numbers = [_shown(answer["values"][label]) for label in labels]
-            truths = [_shown(answer["truth"][label]) for label in labels]
-            rows.append([answer["group"], *numbers, "the same" if same else f"DIFFERS: {', '.join(truths)}"])
+            verdict = "the same" if answer["values"] == answer["truth"] else "DIFFERENT"
+            rows.append([answer["group"], *(_shown(answer["values"][label]) for label in labels)])
+            rows.append([f"  plain truth: {verdict}", *(_shown(answer["truth"][label]) for label in labels)])
         heading = ", ".join(self._query.group_by) or "all"
-        self._terminal.table(self._query.text, [heading, *labels, "plain truth"], rows)
+        self._terminal.table(self._query.text, [heading, *labels], rows)
         minimum = self._job.schema.minimum_cohort
         if self._outcome.merged:
             self._terminal.say(
-                f"      {OTHER} holds {len(self._outcome.merged)} groups of fewer than {minimum} enterprises each: "
+                f"{OTHER} holds {len(self._outcome.merged)} groups of fewer than {minimum} enterprises each: "
                 + ", ".join(self._outcome.merged)
             )
         if self._outcome.withheld:
             self._terminal.say(
-                f"      withheld, fewer than {minimum} enterprises even together: {', '.join(self._outcome.withheld)}"
+                f"withheld, fewer than {minimum} enterprises even together: {', '.join(self._outcome.withheld)}"
             )
-        self._terminal.say(f"      receipt, verified offline by another process: {self._outcome.receipt}")
+        self._terminal.say("receipt, verified offline by another process:")
+        self._terminal.say_unbroken(self._outcome.receipt)
 
     async def _score(self, step: Step) -> Callable[[], None]:
         scorecard, bank = _scorecard(), self._network.banks[BANK]
@@ -386,7 +386,7 @@ class _Demonstration:
             "passes": verdict.passed,
         }
         return lambda: self._terminal.say(
-            f"      {record.subject}: score {score.score} (plain truth {truth}); asked only whether it reaches "
+            f"{record.subject}: score {score.score} (plain truth {truth}); asked only whether it reaches "
             f"{cut_off}: {'pass' if verdict.passed else 'fail'}"
         )
 
@@ -519,11 +519,9 @@ def show_end(outcome: Outcome, terminal: Terminal) -> None:
     else:
         terminal.say("An answer differs from the plain truth, or a cheat was not refused.", "bold red")
     terminal.say("Next:")
-    terminal.say(f"  zkshare receipt verify {outcome.receipt}")
-    terminal.say(
-        '  zkshare demo --schema my.toml --records my.csv --query "SELECT ..."   (README.md, "Your own records")'
-    )
-    terminal.say("  zkshare demo --enterprises 2000   zkshare demo --json   zkshare --help")
+    terminal.say_unbroken(f"zkshare receipt verify {outcome.receipt}")
+    terminal.say_unbroken('zkshare demo --schema my.toml --records my.csv --query "SELECT ..."')
+    terminal.say_unbroken("zkshare demo --enterprises 2000")
 
 
 def check_enterprises(enterprises: int | None) -> None:

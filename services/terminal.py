@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
+
+INDENT = 4
 
 
 class Step:
@@ -27,7 +31,8 @@ class Step:
 
     def fraction(self, done: float) -> None:
         """Say how much of the present detail is done, from 0 to 1."""
-        self._progress.update(self._task, total=1.0, completed=done)
+        # Never quite finished, which would stop the step's clock.
+        self._progress.update(self._task, total=1.0, completed=min(done, 0.999))
 
 
 class Terminal:
@@ -53,20 +58,24 @@ class Terminal:
         started = time.perf_counter()
         columns = (
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn(f"[bold]{number}/{self._steps}[/] {title}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn(f"[bold]{number}/{self._steps}[/] {title}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=16),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TextColumn("[dim]{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
-        with Progress(*columns, console=self.console) as progress:
+        with Progress(*columns, console=self.console, expand=True) as progress:
             task = progress.add_task(title, total=None, detail="")
             yield Step(progress, task)
             progress.update(task, total=1.0, completed=1.0, detail="")
         self.seconds[name] = round(time.perf_counter() - started, 2)
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a line as it is, unbroken, in one of Rich's styles."""
-        self.console.print(text, style=style, markup=False, soft_wrap=True)
+        """Print text, broken into lines between words, in one of Rich's styles."""
+        self.console.print(Padding(Text(text, style=style), (0, 0, 0, INDENT)))
+
+    def say_unbroken(self, text: str) -> None:
+        """Print a line that somebody may copy, such as a command."""
+        self.console.print(" " * INDENT + text, markup=False, soft_wrap=True)
 
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int = 1) -> None:
         """Print a table; columns from ``numbers_from`` on hold numbers and are set to the right."""
