@@ -132,7 +132,7 @@ def run(job: Job, terminal: Terminal) -> Outcome:
         If the query is not one that can be answered.
     """
     sql.parse(job.query, {job.schema.name: job.schema})  # refused before anything is set up
-    directory = home() / "demo"
+    directory = (home() / "demo").resolve()
     if directory.exists():
         shutil.rmtree(directory)
     directory.mkdir(mode=0o700, parents=True)
@@ -301,6 +301,7 @@ class _Demonstration:
             capture_output=True,
             text=True,
             check=False,
+            cwd=Path(__file__).parent.parent,  # this very package, whatever lies in the working directory
         )
         if verdict.returncode:
             raise Malformed("receipt", f"does not verify: {verdict.stdout}{verdict.stderr}".strip())
