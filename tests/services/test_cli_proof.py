@@ -66,6 +66,39 @@ def test_a_proof_of_something_else(tmp_path: Path, documents: dict[str, Any]) ->
     assert (status, json.loads(output)) == (1, {"valid": False})
 
 
+def test_a_folder_of_proofs(tmp_path: Path, documents: dict[str, Any]) -> None:
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps(documents["verification_key"]))
+    for number in range(5):
+        folder = tmp_path / "proofs" / str(number)
+        folder.mkdir(parents=True)
+        written(folder, documents)
+
+    def batch(*options: str) -> tuple[int, str]:
+        command = ["proof", "verify", str(key), "--batch", str(tmp_path / "proofs"), *options]
+        result = CliRunner().invoke(app, command)
+        return result.exit_code, result.output
+
+    assert batch() == (0, "5 valid, 0 invalid, 0 malformed\n")
+    wrong = tmp_path / "proofs" / "3"
+    written(wrong, {**documents, "public": ["1", "7"]})
+    status, output = batch("--json")
+    assert (status, json.loads(output)) == (
+        1,
+        {"valid": 4, "invalid": [str(wrong / "proof.json")], "malformed": {}},
+    )
+    written(tmp_path / "proofs" / "1", {**documents, "proof": {}})
+    (tmp_path / "proofs" / "0" / "public.json").unlink()
+    status, output = batch("--json")
+    assert status == 2
+    found = json.loads(output)
+    assert (found["valid"], len(found["invalid"]), len(found["malformed"])) == (2, 1, 2)
+    result = CliRunner().invoke(app, ["proof", "verify", str(key), "--batch", str(tmp_path / "none")])
+    assert result.exit_code == 2
+    for arguments in ([str(key)], [str(key), "a"], [str(key), "a", "b", "--batch", "c"]):
+        assert CliRunner().invoke(app, ["proof", "verify", *arguments]).exit_code == 2
+
+
 def altered(proof: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**json.loads(json.dumps(proof)), **changes}
 
