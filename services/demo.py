@@ -233,7 +233,8 @@ class _Demonstration:
         (self._directory / "registry.txt").write_text(self._network.ledger.address + "\n", encoding="utf-8")
         return lambda: self._terminal.say(
             f"{len(subjects)} enterprises, {len(plan.trustees)} trustees (any {THRESHOLD} decrypt), "
-            f"{len(plans)} departments, {len(plan.banks)} banks, a tax agency; ledger at {self._network.ledger.address}"
+            f"{len(plans)} departments, {len(plan.banks)} banks, a tax agency; "
+            f"ledger at {self._network.ledger.address}; circuits' keys from a {filing_keys.origin}"
         )
 
     async def _commit(self, step: Step) -> Callable[[], None]:
