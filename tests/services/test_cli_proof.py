@@ -18,6 +18,8 @@ from zkcore import poseidon as plain_poseidon
 from zkcore.bn254 import P, R
 
 SNARKJS = shutil.which("snarkjs")
+VECTORS = Path(__file__).parent.parent / "vectors" / "snarkjs"
+NAMES = ("verification_key", "public", "proof")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def documents() -> dict[str, Any]:
 
 def written(folder: Path, documents: dict[str, Any]) -> list[str]:
     paths = []
-    for name in ("verification_key", "public", "proof"):
+    for name in NAMES:
         path = folder / f"{name}.json"
         content = documents[name]
         path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -64,6 +66,14 @@ def test_a_proof_of_something_else(tmp_path: Path, documents: dict[str, Any]) ->
     assert "invalid" in output
     status, output = verify(tmp_path, {**documents, "public": ["1", "7"]}, "--json")
     assert (status, json.loads(output)) == (1, {"valid": False})
+
+
+def test_a_proof_that_snarkjs_made(tmp_path: Path) -> None:
+    theirs = {name: json.loads((VECTORS / f"{name}.json").read_text()) for name in NAMES}
+    assert verify(tmp_path, theirs) == (0, "valid\n")
+    for index, value in enumerate(theirs["public"]):
+        public = [*theirs["public"][:index], str(int(value) ^ 1), *theirs["public"][index + 1 :]]
+        assert verify(tmp_path, {**theirs, "public": public})[0] == 1
 
 
 def test_a_folder_of_proofs(tmp_path: Path, documents: dict[str, Any]) -> None:
