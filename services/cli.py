@@ -40,12 +40,12 @@ def readable(value: str | int | Fraction) -> str | int:
     return str(value) if isinstance(value, Fraction) else value
 
 
-def malformed(as_json: bool, why: str, **data: str) -> NoReturn:
+def malformed(as_json: bool, why: str, verdict: str = "malformed", **data: str) -> NoReturn:
     """End with status 2 and the reason."""
     if as_json:
         typer.echo(json.dumps({"error": why, **data}, indent=2, ensure_ascii=False))
     else:
-        typer.echo(f"malformed: {why}", err=True)
+        typer.echo(f"{verdict}: {why}", err=True)
     raise typer.Exit(2)
 
 
@@ -254,7 +254,7 @@ def demo(
             job = demonstration.default_job(enterprises or demonstration.DEFAULT_ENTERPRISES, query)
         outcome = demonstration.run(job, terminal)
     except Refused as error:
-        malformed(as_json, str(error), check=error.check, part=error.part)
+        malformed(as_json, str(error), "refused", check=error.check, part=error.part)
     outcome.seconds["total"] = round(time.perf_counter() - started, 2)
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))

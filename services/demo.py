@@ -283,8 +283,11 @@ class _Demonstration:
             progress(done / len(records))
             return result
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(record)) for record in records]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(record)) for record in records]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
     async def _ask(self, step: Step) -> Callable[[], None]:

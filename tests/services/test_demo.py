@@ -149,6 +149,16 @@ def test_the_receipt_verifies_elsewhere_and_altered_does_not(
     assert command(folder / "home", "receipt", "verify", str(tmp_path / "none.json")).returncode == 2
 
 
+def test_too_few_records_are_refused(ran: tuple[Path, list[dict[str, Any]], dict[str, Any]]) -> None:
+    folder = ran[0]
+    lines = (folder / "records.csv").read_text().splitlines()
+    (folder / "few.csv").write_text("\n".join(lines[:4]) + "\n")
+    files = ["--schema", str(folder / "schema.toml"), "--records", str(folder / "few.csv")]
+    done = command(folder / "home", "demo", *files, "--json")
+    assert done.returncode == 2, done.stderr
+    assert json.loads(done.stdout)["check"] == "cohort_too_small"
+
+
 def test_private_files_are_private(ran: tuple[Path, list[dict[str, Any]], dict[str, Any]]) -> None:
     demo = Path(ran[2]["receipt"]).parent
     assert demo.stat().st_mode & 0o777 == 0o700
