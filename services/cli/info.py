@@ -16,9 +16,9 @@ def info(as_json: AsJson = False) -> None:
     from llvmlite import binding
 
     from services.keys import home
-    from zkcore import cpu, kernel
+    from zkcore import cpu, kernel_cache
 
-    folder = kernel.cache_folder()
+    folder = kernel_cache.cache_folder()
     data = {
         "python": platform.python_version(),
         "numba": numba.__version__,

@@ -32,18 +32,23 @@ def proof_verify(
     if (batch is None) == (public is None or proof is None):
         raise typer.BadParameter("give public.json and proof.json, or --batch and a folder")
     from zkcore.formats import snarkjs
-    from zkcore.groth16 import Proof, VerifyingKey
-
-    def read(public_path: Path, proof_path: Path) -> tuple[Proof, list[int]]:
-        inputs = snarkjs.public_from_json(read_json(public_path))
-        prepared.check_public(inputs)
-        return Proof.from_snarkjs(read_json(proof_path)), inputs
+    from zkcore.groth16.keys import Proof, VerifyingKey
+    from zkcore.groth16.once import verify_once
 
     try:
-        prepared = VerifyingKey.from_snarkjs(read_json(verification_key)).prepare()
+        document = read_json(verification_key)
         if batch is not None:
+            prepared = VerifyingKey.from_snarkjs(document).prepare()
+
+            def read(public_path: Path, proof_path: Path) -> tuple[Proof, list[int]]:
+                inputs = snarkjs.public_from_json(read_json(public_path))
+                prepared.check_public(inputs)
+                return Proof.from_snarkjs(read_json(proof_path)), inputs
+
             verify_folder(batch, prepared.verify_batch, read, as_json)
-        valid = prepared.verify(*read(Path(str(public)), Path(str(proof))))
+        key = snarkjs.read_verifying_key(document)
+        inputs = snarkjs.public_from_json(read_json(Path(str(public))))
+        valid = verify_once(key, Proof.from_snarkjs(read_json(Path(str(proof)))), inputs)
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
     except ValueError as error:

@@ -17,7 +17,7 @@ from zkcore.babyjubjub import ORDER
 from zkcore.bn254 import R
 from zkcore.groth16 import Proof
 from zkcore.groth16.prover import prove
-from zkcore.groth16.setup import setup
+from zkcore.groth16.trusted_setup import setup
 from zkcore.merkle import MerkleTree
 
 SCHEMA = Schema.from_toml('name = "small"\n[[fields]]\nname = "sales"\ntype = "i64"\nunit = "fen"\n')

@@ -11,15 +11,8 @@ from py_ecc.bn128 import G1, add, multiply
 
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
 from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, WrongLength
-from zkcore.formats.evm import (
-    ecadd,
-    ecmul,
-    ecpairing,
-    g1_from_bytes,
-    g1_to_bytes,
-    g2_from_bytes,
-    g2_to_bytes,
-)
+from zkcore.formats.evm import ecadd, ecmul, ecpairing
+from zkcore.formats.points import g1_from_bytes, g1_to_bytes, g2_from_bytes, g2_to_bytes
 from zkcore.groups import g1
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "go-ethereum"

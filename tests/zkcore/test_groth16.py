@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import groth16py
@@ -20,6 +21,7 @@ from zkcore.errors import (
     WrongLength,
 )
 from zkcore.groth16 import PreparedVerifyingKey, Proof, VerifyingKey
+from zkcore.groth16.once import verify_once
 from zkcore.groups import g1, g2
 
 CIRCUIT = """
@@ -61,17 +63,24 @@ def prepared(key: VerifyingKey) -> PreparedVerifyingKey:
     return key.prepare()
 
 
+@pytest.fixture(params=["prepared", "once"])
+def verify(request, prepared: PreparedVerifyingKey, key: VerifyingKey):
+    """Both ways to verify one proof."""
+    points = key.alpha, key.beta, key.gamma, key.delta, key.ic
+    return prepared.verify if request.param == "prepared" else partial(verify_once, points)
+
+
 @pytest.fixture(scope="module")
 def items(peer) -> list[tuple[Proof, list[int]]]:
     return [(Proof.from_bytes(groth16py.prove(peer[0], values)), public_of(values)) for values in INPUTS]
 
 
-def test_accepts_proofs_of_arkworks(prepared, items) -> None:
+def test_accepts_proofs_of_arkworks(verify, items) -> None:
     for proof, public in items:
-        assert prepared.verify(proof, public)
+        assert verify(proof, public)
 
 
-def test_agrees_with_arkworks_on_changed_proofs(peer, prepared, items) -> None:
+def test_agrees_with_arkworks_on_changed_proofs(peer, verify, items) -> None:
     oracle = groth16py.Verifier(peer[1])
     proof, public = items[0]
     twice = g1.add(proof.a, proof.a)
@@ -84,17 +93,17 @@ def test_agrees_with_arkworks_on_changed_proofs(peer, prepared, items) -> None:
         replace(proof, b=G2_GENERATOR),
         items[1][0],
     ]:
-        assert prepared.verify(changed, public) is oracle.verify(changed.to_bytes(), public)
+        assert verify(changed, public) is oracle.verify(changed.to_bytes(), public)
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_every_public_input_is_bound(prepared, items, index: int) -> None:
+def test_every_public_input_is_bound(verify, items, index: int) -> None:
     for proof, public in items:
         for value in {0, 1, R - 1, (public[index] + 1) % R} - {public[index]}:
-            assert not prepared.verify(proof, [*public[:index], value, *public[index + 1 :]])
+            assert not verify(proof, [*public[:index], value, *public[index + 1 :]])
 
 
-def test_every_point_is_bound(prepared, items) -> None:
+def test_every_point_is_bound(verify, items) -> None:
     proof, public = items[0]
     for changed in [
         replace(proof, a=G1_GENERATOR),
@@ -104,21 +113,21 @@ def test_every_point_is_bound(prepared, items) -> None:
         replace(proof, b=g2.negate(proof.b)),
         replace(proof, c=g1.negate(proof.c)),
     ]:
-        assert not prepared.verify(changed, public)
+        assert not verify(changed, public)
 
 
-def test_a_proof_can_be_changed_into_another_valid_one(prepared, key, items) -> None:
+def test_a_proof_can_be_changed_into_another_valid_one(verify, key, items) -> None:
     """Groth16 is malleable, as the documentation of Proof says: what is unique is the statement, not the proof."""
     proof, public = items[0]
-    assert prepared.verify(Proof(g1.negate(proof.a), g2.negate(proof.b), proof.c), public)
+    assert verify(Proof(g1.negate(proof.a), g2.negate(proof.b), proof.c), public)
     scale, inverse, shift = 5, pow(5, -1, R), 7
     a = g1.multiply(proof.a, inverse)
     b = g2.add(g2.multiply(proof.b, scale), g2.multiply(key.delta, scale * shift))
     c = g1.add(proof.c, g1.multiply(proof.a, shift))
-    assert prepared.verify(Proof(a, b, c), public)
+    assert verify(Proof(a, b, c), public)
 
 
-def test_refuses_malformed_points(prepared, items) -> None:
+def test_refuses_malformed_points(verify, items) -> None:
     proof, public = items[0]
     a, b, c = proof.a, proof.b, proof.c
     off = (a[0], (a[1] + 1) % P)
@@ -136,20 +145,20 @@ def test_refuses_malformed_points(prepared, items) -> None:
         (replace(proof, c=(c[0], c[1] - P)), OutOfRange, "proof.c"),
     ]:
         with pytest.raises(check) as refusal:
-            prepared.verify(changed, public)
+            verify(changed, public)
         assert refusal.value.part == part
 
 
-def test_refuses_b_outside_the_subgroup(prepared, items) -> None:
+def test_refuses_b_outside_the_subgroup(verify, items) -> None:
     proof, public = items[0]
     beside = from_oracle(add(to_oracle(proof.b), to_oracle(SMALL_ORDER)))
     for point in [*TWIST, SMALL_ORDER, beside]:
         with pytest.raises(NotInSubgroup) as refusal:
-            prepared.verify(replace(proof, b=point), public)
+            verify(replace(proof, b=point), public)
         assert refusal.value.part == "proof.b"
 
 
-def test_refuses_malformed_inputs(prepared, items) -> None:
+def test_refuses_malformed_inputs(verify, items) -> None:
     proof, public = items[0]
     for wrong, check in [
         (public[:-1], WrongLength),
@@ -161,7 +170,7 @@ def test_refuses_malformed_inputs(prepared, items) -> None:
         ([*public[:2], 1 << 256], OutOfRange),
     ]:
         with pytest.raises(check):
-            prepared.verify(proof, wrong)
+            verify(proof, wrong)
 
 
 def test_batch_names_every_bad_item(prepared, items) -> None:
@@ -207,20 +216,47 @@ def test_bytes_are_refused_unless_exact(key, items) -> None:
             assert VerifyingKey.from_bytes(wrong) == key
 
 
-def test_key_refuses_points_it_must_not_have(key) -> None:
-    outside = ((1, 5), (1, 5))
+def test_key_refuses_points_it_must_not_have(key, items) -> None:
+    off = ((1, 5), (1, 5))
     for name, value, check, part in [
         ("alpha", None, PointAtInfinity, "verification_key.alpha"),
         ("alpha", (1, 3), NotOnCurve, "verification_key.alpha"),
+        ("alpha", (0, 0), NotOnCurve, "verification_key.alpha"),
         ("beta", None, PointAtInfinity, "verification_key.beta"),
-        ("gamma", outside, NotOnCurve, "verification_key.gamma"),
+        ("beta", SMALL_ORDER, NotInSubgroup, "verification_key.beta"),
+        ("gamma", off, NotOnCurve, "verification_key.gamma"),
+        ("gamma", TWIST[0], NotInSubgroup, "verification_key.gamma"),
         ("delta", ((P, 0), (0, 0)), OutOfRange, "verification_key.delta"),
+        ("delta", TWIST[1], NotInSubgroup, "verification_key.delta"),
         ("ic", (), WrongLength, "verification_key.ic"),
-        ("ic", (*key.ic[:2], None), PointAtInfinity, "verification_key.ic[2]"),
+        ("ic", (*key.ic[:2], None, key.ic[3]), PointAtInfinity, "verification_key.ic[2]"),
+        ("ic", (*key.ic[:3], (1, 3)), NotOnCurve, "verification_key.ic[3]"),
+        ("ic", ((1, -2), *key.ic[1:]), OutOfRange, "verification_key.ic[0]"),
     ]:
         with pytest.raises(check) as refusal:
             replace(key, **{name: value})
         assert refusal.value.part == part
+        points = {name: getattr(key, name) for name in ("alpha", "beta", "gamma", "delta", "ic")} | {name: value}
+        with pytest.raises(check) as refusal:
+            verify_once(tuple(points.values()), *items[0])
+        assert refusal.value.part == part
+
+
+def test_inputs_may_cancel_the_key_points(key) -> None:
+    """L is the neutral element for x = -1 where ic[0] = ic[1], and e(L, gamma) then 1."""
+    alpha, beta, delta = g1.multiply(G1_GENERATOR, 2), g2.multiply(G2_GENERATOR, 3), g2.multiply(G2_GENERATOR, 5)
+    special = VerifyingKey(alpha, beta, key.gamma, delta, (G1_GENERATOR, G1_GENERATOR))
+    proof = Proof(g1.multiply(G1_GENERATOR, 11), G2_GENERATOR, G1_GENERATOR)  # 11 = 2 * 3 + 5
+    for verify in (
+        special.prepare().verify,
+        partial(verify_once, (special.alpha, special.beta, special.gamma, special.delta, special.ic)),
+    ):
+        assert verify(proof, [R - 1])
+        assert not verify(proof, [0])
+    alone = VerifyingKey(alpha, beta, delta, delta, (G1_GENERATOR,))  # no public input: 16 = 2 * 3 + 5 + 5
+    proof = Proof(g1.multiply(G1_GENERATOR, 16), G2_GENERATOR, G1_GENERATOR)
+    assert alone.prepare().verify(proof, [])
+    assert verify_once((alpha, beta, delta, delta, alone.ic), proof, [])
 
 
 def test_snarkjs_json_is_read_strictly(key, items) -> None:

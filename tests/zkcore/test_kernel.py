@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zkcore import kernel
+from zkcore import kernel_cache
 
 LOWER = "from zkcore.kernel import inner\n\n\n@inner\ndef step(x):\n    return x + {step}\n"
 UPPER = """
@@ -24,7 +24,7 @@ PROGRAM = "from circuits.upper import twice; print(twice(20)); s = twice.stats; 
 
 def run(folder: Path) -> list[int]:
     """Value and number of cache hits in a new process, with a package `circuits` of two modules."""
-    root = Path(kernel.__file__).parent.parent
+    root = Path(kernel_cache.__file__).parent.parent
     environment = {
         **os.environ,
         "PYTHONPATH": f"{folder}{os.pathsep}{root}",
@@ -53,8 +53,8 @@ def test_change_in_a_callee_is_seen_and_nothing_else_recompiles(tmp_path: Path) 
 
 
 def test_digest_reaches_through_imports() -> None:
-    assert kernel._imports("zkcore.field") >= {"zkcore.bn254", "zkcore.kernel", "zkcore.limbs", "zkcore.errors"}
-    assert kernel.digest("zkcore.field") != kernel.digest("zkcore.bn254")
+    assert kernel_cache._imports("zkcore.field") >= {"zkcore.bn254", "zkcore.kernel", "zkcore.limbs", "zkcore.errors"}
+    assert kernel_cache.digest("zkcore.field") != kernel_cache.digest("zkcore.bn254")
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX permissions")
@@ -62,7 +62,7 @@ def test_folders_that_others_can_write_are_refused(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    assert not kernel._is_private(shared)
-    assert kernel._is_private(tmp_path / "own")
+    assert not kernel_cache.is_private(shared)
+    assert kernel_cache.is_private(tmp_path / "own")
     (tmp_path / "link").symlink_to(tmp_path / "own")
-    assert not kernel._is_private(tmp_path / "link")
+    assert not kernel_cache.is_private(tmp_path / "link")

@@ -5,13 +5,17 @@ Numbers are decimal strings without sign or leading zeros. A point of G1 is ``[x
 whether coordinates are in range and points on their curves is checked by whoever builds keys and proofs from them.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zkcore.bn254 import R
-from zkcore.curve import G1Point, G2Point
 from zkcore.errors import Malformed, OutOfRange
+
+if TYPE_CHECKING:  # the curve's module compiles kernels; reading JSON does not need them
+    from zkcore.curve import G1Point, G2Point
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _KEY_FIELDS = {"protocol", "curve", "nPublic", "vk_alpha_1", "vk_beta_2", "vk_gamma_2", "vk_delta_2", "IC"}

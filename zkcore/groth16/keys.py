@@ -4,19 +4,21 @@ A key refuses at construction every point that its protocol has no use for; a pr
 it checks. Bytes are those of EIP-197: integers of 32 bytes, big-endian, the imaginary part of Fp2 first.
 """
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from zkcore.bn254 import P
-from zkcore.curve import G1Point, G2Point
+from zkcore.bn254 import P, R
 from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.formats import snarkjs
-from zkcore.formats.evm import G1_BYTES, G2_BYTES, g1_from_bytes, g1_to_bytes, g2_from_bytes, g2_to_bytes
-from zkcore.groups import g1, g2
+from zkcore.formats.points import G1_BYTES, G2_BYTES, g1_from_bytes, g1_to_bytes, g2_from_bytes, g2_to_bytes
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these compile kernels, which a proof or a key in transit does not need
+    from zkcore.curve import G1Point, G2Point
     from zkcore.groth16.verifier import PreparedVerifyingKey
 
 _MAGIC = b"zkshare verifying key 1\n"
@@ -60,7 +62,7 @@ class Proof:
         return g1_to_bytes(self.a) + g2_to_bytes(self.b) + g1_to_bytes(self.c)
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, part: str = "proof") -> "Proof":
+    def from_bytes(cls, data: bytes, *, part: str = "proof") -> Proof:
         """The proof of 256 bytes.
 
         Raises
@@ -83,13 +85,57 @@ class Proof:
         return cls(a, b, c)
 
     @classmethod
-    def from_snarkjs(cls, value: Any) -> "Proof":
+    def from_snarkjs(cls, value: Any) -> Proof:
         """The proof of a snarkjs ``proof.json``; raises :class:`~zkcore.errors.Malformed`."""
         return cls(*snarkjs.read_proof(value))
 
     def to_snarkjs(self) -> dict[str, Any]:
         """The JSON value of a snarkjs ``proof.json``."""
         return snarkjs.write_proof(self.a, self.b, self.c)
+
+
+def key_numbers(alpha: G1Point, beta: G2Point, gamma: G2Point, delta: G2Point, ic: Sequence[G1Point]) -> list[int]:
+    """Coordinates of a verifying key's points, in order, real parts first, each in range.
+
+    Raises
+    ------
+    WrongLength
+        ``ic`` is empty.
+    PointAtInfinity
+        A point is the neutral element.
+    OutOfRange
+        A coordinate is negative or not below the field's modulus.
+    """
+    if not ic:
+        raise WrongLength("verification_key.ic", "there must be a point for the constant")
+    points = {"alpha": alpha, "beta": beta, "gamma": gamma, "delta": delta}
+    points |= {f"ic[{i}]": point for i, point in enumerate(ic)}
+    numbers: list[int] = []
+    for name, point in points.items():
+        if point is None:
+            raise PointAtInfinity(f"verification_key.{name}", "the neutral element has no use here")
+        coordinates = [part for number in point for part in (number if isinstance(number, tuple) else (number,))]
+        if not all(0 <= number < P for number in coordinates):
+            raise OutOfRange(f"verification_key.{name}", "a coordinate is negative or not below the field's modulus")
+        numbers += coordinates
+    return numbers
+
+
+def check_public(n_public: int, public: Sequence[int], part: str = "public") -> None:
+    """Refuse a wrong number of public inputs, and inputs out of range.
+
+    Raises
+    ------
+    WrongLength
+        The number of inputs is not the key's.
+    OutOfRange
+        An input is negative or not below the order of the scalar field.
+    """
+    if len(public) != n_public:
+        raise WrongLength(part, f"the key takes {n_public} public inputs, not {len(public)}")
+    for i, number in enumerate(public):
+        if not 0 <= number < R:
+            raise OutOfRange(f"{part}[{i}]", "negative or not below the order of the scalar field")
 
 
 @dataclass(frozen=True)
@@ -115,9 +161,10 @@ class VerifyingKey:
     ic: tuple[G1Point, ...]
 
     def __post_init__(self) -> None:
-        if not self.ic:
-            raise WrongLength("verification_key.ic", "there must be a point for the constant")
+        from zkcore.groups import g1, g2
+
         object.__setattr__(self, "ic", tuple(self.ic))
+        key_numbers(self.alpha, self.beta, self.gamma, self.delta, self.ic)
         firsts = {"alpha": self.alpha, **{f"ic[{i}]": point for i, point in enumerate(self.ic)}}
         for name, first in firsts.items():
             g1.check(first, part=f"verification_key.{name}")
@@ -129,7 +176,7 @@ class VerifyingKey:
         """Number of public inputs."""
         return len(self.ic) - 1
 
-    def prepare(self) -> "PreparedVerifyingKey":
+    def prepare(self) -> PreparedVerifyingKey:
         """The key with everything computed that does not depend on a proof."""
         from zkcore.groth16.verifier import PreparedVerifyingKey
 
@@ -143,7 +190,7 @@ class VerifyingKey:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, part: str = "verification_key") -> "VerifyingKey":
+    def from_bytes(cls, data: bytes, *, part: str = "verification_key") -> VerifyingKey:
         """The key of :meth:`to_bytes`.
 
         Raises
@@ -178,7 +225,7 @@ class VerifyingKey:
         return hashlib.sha256(b"zkshare/verifying-key\n" + self.to_bytes()).digest()
 
     @classmethod
-    def from_snarkjs(cls, value: Any) -> "VerifyingKey":
+    def from_snarkjs(cls, value: Any) -> VerifyingKey:
         """The key of a snarkjs ``verification_key.json``.
 
         Raises

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.bn254 import R
 from zkcore.curve import load_affine, load_projective, on_curve, projective, store_affine
-from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, WrongLength
+from zkcore.errors import NotInSubgroup, NotOnCurve
 from zkcore.field import fp_load, fp_zero, inverse, to_montgomery
 from zkcore.fixed_base import add_fixed_base, fixed_base_tables
 from zkcore.groth16.batch import verify_batch
 from zkcore.groth16.batch_kernels import holds
-from zkcore.groth16.keys import Proof, VerifyingKey
+from zkcore.groth16.keys import Proof, VerifyingKey, check_public
 from zkcore.groups import g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import to_limbs
@@ -86,20 +85,8 @@ class PreparedVerifyingKey:
         finish(miller_product([key.alpha], [key.beta]), self._target)
 
     def check_public(self, public: Sequence[int], part: str = "public") -> None:
-        """Refuse a wrong number of public inputs, and inputs out of range.
-
-        Raises
-        ------
-        WrongLength
-            The number of inputs is not the key's.
-        OutOfRange
-            An input is negative or not below the order of the scalar field.
-        """
-        if len(public) != self.key.n_public:
-            raise WrongLength(part, f"the key takes {self.key.n_public} public inputs, not {len(public)}")
-        for i, number in enumerate(public):
-            if not 0 <= number < R:
-                raise OutOfRange(f"{part}[{i}]", "negative or not below the order of the scalar field")
+        """Refuse public inputs as :func:`zkcore.groth16.keys.check_public` does for this key."""
+        check_public(self.key.n_public, public, part)
 
     def verify(self, proof: Proof, public: Sequence[int]) -> bool:
         """Whether ``proof`` proves the key's statement for the public inputs.
