@@ -35,6 +35,8 @@ def from_limbs(rows: NDArray[np.uint64]) -> list[int]:
 def below(rows: NDArray[np.uint64], bound: int) -> bool:
     """Whether every number of ``uint64[n, 4]`` is less than ``bound``, which is below 2^256."""
     limbs = to_limbs([bound])[0]
+    if bool((rows[:, LIMBS - 1] < limbs[LIMBS - 1]).all()):  # so it is for nearly every column of honest numbers
+        return True
     less = np.zeros(len(rows), np.bool_)
     for k in range(LIMBS):  # from the least significant on, a higher limb that differs decides
         less = (rows[:, k] < limbs[k]) | ((rows[:, k] == limbs[k]) & less)

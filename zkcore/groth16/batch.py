@@ -21,19 +21,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.bn254 import R
+from zkcore.bn254 import P, R
 from zkcore.cpu import BACKEND
-from zkcore.errors import Refused
+from zkcore.errors import OutOfRange, Refused, WrongLength
 from zkcore.field import fp
 from zkcore.field_lanes import WIDTH, fp_lanes
 from zkcore.groth16.batch_kernels import check_curves, fold, run, sum_scalars
 from zkcore.groth16.keys import Proof
-from zkcore.limbs import from_limbs, to_limbs
+from zkcore.limbs import below, from_limbs, to_limbs
 from zkcore.pairing import NOTHING_FIXED
 
 if TYPE_CHECKING:
@@ -106,24 +106,51 @@ def _fold(outcomes: Sequence[Rows]) -> Rows:
     return out
 
 
+def _in_range(key: "PreparedVerifyingKey", item: _Item) -> bool:
+    _, proof, public = item
+    try:
+        key.check_public(public)
+        proof.numbers()
+    except Refused:
+        return False
+    return True
+
+
+def _limbs(key: "PreparedVerifyingKey", items: Sequence[_Item]) -> tuple[Rows, Rows]:
+    """Proofs and inputs of the items, every number in range.
+
+    Raises
+    ------
+    TypeError
+        A point is the neutral element.
+    OutOfRange, WrongLength
+        A number, or the number of inputs, is not what it must be.
+    """
+    n_public = key.key.n_public
+    numbers: list[int] = []
+    inputs: list[int] = []
+    for _, proof, public in items:
+        if len(public) != n_public:
+            raise WrongLength("public", "not the key's number of inputs")
+        b: Any = proof.b
+        numbers += (*proof.a, *b[0], *b[1], *proof.c)  # type: ignore[misc]
+        inputs += public
+    proofs, publics = to_limbs(numbers), to_limbs(inputs)
+    if not (below(proofs, P) and below(publics, R)):
+        raise OutOfRange("items", "a number is not below its modulus")
+    return proofs.reshape(len(items), 8, 4), publics.reshape(len(items), n_public, 4)
+
+
 def _well_formed(
     key: "PreparedVerifyingKey", items: Sequence[_Item], indices: Sequence[int]
 ) -> tuple[list[int], Rows, Rows]:
     """Indices, proofs and inputs of the items whose numbers are in range and whose points are on their curves."""
-    kept: list[int] = []
-    numbers: list[int] = []
-    inputs: list[int] = []
-    for index in indices:
-        _, proof, public = items[index]
-        try:
-            key.check_public(public)
-            numbers += proof.numbers()
-        except Refused:
-            continue
-        inputs += public
-        kept.append(index)
-    proofs = to_limbs(numbers).reshape(len(kept), 8, 4)
-    publics = to_limbs(inputs).reshape(len(kept), key.key.n_public, 4)
+    kept = list(indices)
+    try:
+        proofs, publics = _limbs(key, [items[index] for index in kept])  # all at once, for threads share Python's lock
+    except (TypeError, Refused):
+        kept = [index for index in indices if _in_range(key, items[index])]
+        proofs, publics = _limbs(key, [items[index] for index in kept])
     if not kept:
         return kept, proofs, publics
     rows = _padded(proofs)
