@@ -1,9 +1,6 @@
 """Batches of proofs: whatever is wrong with whichever items, exactly these are named; weights are what they must be."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +13,6 @@ from oracle import SMALL_ORDER, from_oracle, to_oracle
 from py_ecc.bn128 import add
 
 from zkcore.bn254 import G1_GENERATOR, P, R
-from zkcore.cpu import BACKEND
 from zkcore.groth16 import Proof, VerifyingKey
 from zkcore.groth16.batch import _run, _scalars, verify_batch
 from zkcore.groth16.batch_kernels import BETA, LAMBDA
@@ -129,18 +125,3 @@ def test_weights_are_drawn_anew(made) -> None:
     proofs = to_limbs(made["two"][0][1].numbers()).reshape(1, 8, 4)
     first, second = _run(proofs)[0], _run(proofs)[0]
     assert first.tolist() != second.tolist()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(BACKEND == "portable", reason="the suite runs on the portable back end already")
-def test_the_portable_back_end_passes_the_same_tests() -> None:
-    files = ["test_batch.py", "test_groth16.py", "test_pairing.py"]
-    here = Path(__file__).parent
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", *(str(here / name) for name in files)],
-        cwd=here.parent.parent,
-        env={**os.environ, "ZKSHARE_BACKEND": "portable"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
