@@ -92,9 +92,10 @@ class Gate(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
         handler = await continuation(handler_call_details)
-        if handler is None:  # gRPC answers UNIMPLEMENTED
-            return handler
-        method = handler_call_details.method
+        return handler and self.guard(handler_call_details.method, handler)  # gRPC answers UNIMPLEMENTED to None
+
+    def guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        """The handler of a method behind this gate; it takes encoded requests."""
         behaviour: Any = handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
         guarded = self._stream if handler.response_streaming else self._unary
         kind = {
