@@ -119,15 +119,17 @@ class Node:
         )
         requests = ScoreRequests(self._database)
         self._credit = CreditServicer(requests, self._parameters.authority, self._workers, self._clock)
+        self._verification = VerificationServicer(self._workers)
         servicers: list[Servicer] = [
             SubmissionServicer(self._intake, self._journal, self._parameters, self._workers),
             LogServicer(self._journal, lambda: self._anchored, self._workers),
             self._aggregate,
             self._credit,
-            VerificationServicer(self._workers),
+            self._verification,
         ]
         self._server = Server(self._identity, self._config.listen, servicers)
         await self._intake.start()
+        await self._verification.start()
         await self._server.start()
         self._anchoring_task.start()
 
@@ -139,6 +141,7 @@ class Node:
         await self._credit.close()
         await self._server.stop()
         await self._intake.stop()
+        await self._verification.stop()
         for there in self._channels.values():
             await there.close(None)
         try:

@@ -1,19 +1,35 @@
-"""The verification service: Groth16 proofs over BN254, one or many, against a key that the caller brings."""
+"""The verification service: Groth16 proofs over BN254, one or many, against a key that the caller brings.
 
+Requests of all callers are gathered for :data:`GATHER_SECONDS` and verified as one batch, whatever their keys.
+"""
+
+import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
+from services.gathering import Gatherer
 from services.server import Workers
 from zkcore.errors import Refused
 from zkcore.groth16 import PreparedVerifyingKey, Proof, VerifyingKey
+from zkcore.groth16.batch import verify_batch
 
 PREPARED_KEYS = 64
 """Keys kept prepared; the least recently used makes room."""
+PREPARED_INPUTS = 2048
+"""Public inputs of all keys kept prepared, which say how much memory they take: 88 kB each."""
+BATCH = 1024
+"""Proofs verified together."""
+QUEUE = 16384
+"""Proofs that may wait; one more is refused as Busy."""
+GATHER_SECONDS = 0.003
+"""How long the first proof of a batch waits for others."""
+
+_Item = tuple[PreparedVerifyingKey, pb.ProofItem]
 
 
 class VerificationServicer(rpc.VerificationServiceServicer):
@@ -23,44 +39,78 @@ class VerificationServicer(rpc.VerificationServiceServicer):
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
+        self._gatherer = Gatherer[_Item, bool](_verify, workers, BATCH, QUEUE, GATHER_SECONDS)
         self._prepared: OrderedDict[bytes, PreparedVerifyingKey] = OrderedDict()
+        self._preparing: dict[bytes, asyncio.Lock] = {}
 
     def join(self, server: grpc.aio.Server) -> None:
         """Registers the servicer with a server."""
         rpc.add_VerificationServiceServicer_to_server(self, server)
 
+    async def start(self) -> None:
+        """Begins to verify."""
+        await self._gatherer.start()
+
+    async def stop(self) -> None:
+        """Finishes the batches at hand, refuses what still waits."""
+        await self._gatherer.stop()
+
     async def Verify(self, request: pb.VerifyRequest, context: grpc.aio.ServicerContext) -> pb.VerifyResponse:
         key = await self._key(request.verifying_key)
-        return pb.VerifyResponse(valid=await self._workers.run(_verify, key, request.item))
+        valid = await self._gatherer.one((key, request.item))
+        if not valid:  # a batch does not tell a false proof from a malformed one; its caller shall know
+            valid = await self._workers.run(lambda: key.verify(*_read(request.item)))
+        return pb.VerifyResponse(valid=valid)
 
     async def VerifyBatch(
         self, request: pb.VerifyBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.VerifyBatchResponse:
         key = await self._key(request.verifying_key)
-        return pb.VerifyBatchResponse(invalid=await self._workers.run(_verify_batch, key, request.items))
+        verdicts = await self._gatherer.each([(key, item) for item in request.items])
+        for index, verdict in enumerate(verdicts):
+            if isinstance(verdict, Refused):
+                raise type(verdict)(f"items[{index}].{verdict.part}", verdict.why)
+        return pb.VerifyBatchResponse(invalid=[index for index, valid in enumerate(verdicts) if not valid])
 
     async def _key(self, encoded: bytes) -> PreparedVerifyingKey:
         if encoded not in self._prepared:
-            self._prepared[encoded] = await self._workers.run(lambda: VerifyingKey.from_bytes(encoded).prepare())
-            if len(self._prepared) > PREPARED_KEYS:
-                self._prepared.popitem(last=False)
+            # Callers with the same new key wait for the first of them to prepare it.
+            async with self._preparing.setdefault(encoded, asyncio.Lock()):
+                if encoded not in self._prepared:
+                    try:
+                        self._prepared[encoded] = await self._workers.run(_prepare, encoded)
+                    finally:
+                        self._preparing.pop(encoded, None)
+            self._make_room()
         self._prepared.move_to_end(encoded)
         return self._prepared[encoded]
+
+    def _make_room(self) -> None:
+        while len(self._prepared) > 1 and (
+            len(self._prepared) > PREPARED_KEYS
+            or sum(prepared.key.n_public for prepared in self._prepared.values()) > PREPARED_INPUTS
+        ):
+            self._prepared.popitem(last=False)
+
+
+def _prepare(encoded: bytes) -> PreparedVerifyingKey:
+    return VerifyingKey.from_bytes(encoded).prepare()
 
 
 def _read(item: pb.ProofItem) -> tuple[Proof, list[int]]:
     return Proof.from_bytes(item.proof), [int.from_bytes(value, "big") for value in item.public_inputs]
 
 
-def _verify(key: PreparedVerifyingKey, item: pb.ProofItem) -> bool:
-    return key.verify(*_read(item))
-
-
-def _verify_batch(key: PreparedVerifyingKey, items: Iterable[pb.ProofItem]) -> list[int]:
-    read = []
-    for index, item in enumerate(items):
+def _verify(items: Sequence[_Item]) -> list[bool | Refused]:
+    """For each item whether its proof holds, or why its bytes are no proof."""
+    verdicts: list[bool | Refused] = [True] * len(items)
+    read: dict[int, tuple[PreparedVerifyingKey, Proof, list[int]]] = {}
+    for index, (key, item) in enumerate(items):
         try:
-            read.append(_read(item))
-        except Refused as error:
-            raise type(error)(f"items[{index}].{error.part}", error.why) from None
-    return sorted(key.verify_batch(read))
+            read[index] = key, *_read(item)
+        except Refused as refused:
+            verdicts[index] = refused
+    indices = list(read)
+    for bad in verify_batch(read.values()):
+        verdicts[indices[bad]] = False
+    return verdicts

@@ -1,9 +1,9 @@
 """Refusals on the wire: rich gRPC statuses and back.
 
 A :class:`zkcore.errors.Refused` becomes a ``google.rpc.Status`` with an ``ErrorInfo`` (Google API improvement proposal
-193): ``reason`` is the check in upper snake case, ``domain`` is ``zkshare``, the metadata are ``part`` and ``why``. The
-client raises it again as a :class:`Refusal`. Any other exception of a server becomes INTERNAL without details, so that
-nothing of its inside leaks.
+193): ``reason`` is the check in upper snake case, ``domain`` is ``zkshare``, the metadata are ``part`` and ``why``; what
+time may heal carries a ``RetryInfo`` besides. The client raises it again as a :class:`Refusal`. Any other exception of
+a server becomes INTERNAL without details, so that nothing of its inside leaks.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -51,6 +51,9 @@ CODES: dict[str, int] = {
 }
 """gRPC code of a refusal by the name of its check; INVALID_ARGUMENT for all others."""
 
+RETRY_MILLISECONDS = {"busy": 250, "unreachable": 2000}
+"""When a caller may come again, by the name of the check."""
+
 BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -83,9 +86,13 @@ def to_status(refused: Refused) -> status_pb2.Status:
     if isinstance(refused, Refusal):
         number = refused.code.value[0]
     info = error_info(refused)
-    detail = any_pb2.Any()
-    detail.Pack(info)
-    return status_pb2.Status(code=number, message=f"{info.metadata['part']}: {info.metadata['why']}", details=[detail])
+    status = status_pb2.Status(code=number, message=f"{info.metadata['part']}: {info.metadata['why']}")
+    status.details.add().Pack(info)
+    if refused.check in RETRY_MILLISECONDS:
+        delay = Duration()
+        delay.FromMilliseconds(RETRY_MILLISECONDS[refused.check])
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
 
 
 async def abort(context: grpc.aio.ServicerContext, refused: Refused) -> NoReturn:

@@ -1,15 +1,14 @@
 """The submission service: records come in, are verified in batches, appended, and receipted.
 
-Whoever submits waits in a bounded queue; one task takes all that wait (up to :data:`BATCH`), verifies them together in
-a worker thread, appends what passed in one transaction, and answers. So callers at the same time share the work of a
+Whoever submits waits in a bounded queue; what waits there (up to :data:`BATCH`) is verified together in a worker
+thread, what passed is appended in one transaction, and then answered. So callers at the same time share the work of a
 batch, and an acknowledged record is on disk.
 """
 
 import asyncio
-import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc.aio
@@ -18,7 +17,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from services.api.zkshare.v1 import submission_pb2 as pb
 from services.api.zkshare.v1 import submission_pb2_grpc as rpc
-from services.errors import AlreadySubmitted, Busy, Unreachable, WrongSubject
+from services.errors import AlreadySubmitted, Unreachable, WrongSubject
+from services.gathering import Gatherer
 from services.identity import Identity, caller
 from services.journal import Journal
 from services.log import Head
@@ -27,6 +27,7 @@ from services.receipts import SubmissionReceipt
 from services.server import Workers
 from services.statements import parse_canonical
 from services.status import error_info
+from services.store import StoreError
 from services.verification import Accepted, SubmissionVerifier, field_element
 from zkcore.errors import Refused
 
@@ -38,14 +39,6 @@ AHEAD = 64
 """Records of one stream that may wait at a time."""
 
 _log = structlog.get_logger("zkshare.submission")
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A record in the queue and where its receipt is awaited."""
-
-    body: bytes
-    receipt: asyncio.Future[bytes]
 
 
 class Intake:
@@ -63,63 +56,34 @@ class Intake:
         self._clock = clock
         self._verifier = verifier
         self._identity = identity
-        self._workers = workers
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(QUEUE)
-        self._task: asyncio.Task[None] | None = None
+        self._appending = threading.Lock()
+        self._gatherer = Gatherer[bytes, bytes](self._take, workers, BATCH, QUEUE)
 
     async def start(self) -> None:
-        """Begins to take records from the queue."""
-        self._task = asyncio.create_task(self._work())
+        """Begins to take records."""
+        await self._gatherer.start()
 
     async def stop(self) -> None:
-        """Finishes the batch at hand, refuses what still waits."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        while not self._queue.empty():
-            self._answer(self._queue.get_nowait(), Unreachable("node", "it is shutting down"))
+        """Finishes the batches at hand, refuses what still waits."""
+        await self._gatherer.stop()
 
     async def submit(self, body: bytes) -> bytes:
         """The receipt of a record, once it is verified and on disk; raises what it is refused for."""
-        waiting = _Waiting(body, asyncio.get_running_loop().create_future())
-        try:
-            self._queue.put_nowait(waiting)
-        except asyncio.QueueFull:
-            raise Busy("node", "too many records are waiting; try again in a moment") from None
-        return await waiting.receipt
-
-    async def _work(self) -> None:
-        while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            judging = asyncio.ensure_future(self._workers.run(self._take, [waiting.body for waiting in batch]))
-            try:
-                answers: Sequence[bytes | Refused] = await asyncio.shield(judging)
-            except asyncio.CancelledError:
-                self._answer_all(batch, await judging)
-                raise
-            except Exception as error:
-                _log.error("batch failed", kind=type(error).__name__, records=len(batch))
-                answers = [Unreachable("node", "it could not keep the record; try again later")] * len(batch)
-            self._answer_all(batch, answers)
-
-    def _answer_all(self, batch: Sequence[_Waiting], answers: Sequence[bytes | Refused]) -> None:
-        for waiting, answer in zip(batch, answers, strict=True):
-            self._answer(waiting, answer)
-
-    def _answer(self, waiting: _Waiting, answer: bytes | Refused) -> None:
-        if waiting.receipt.done():  # its caller gave up
-            return
-        if isinstance(answer, Refused):
-            waiting.receipt.set_exception(answer)
-        else:
-            waiting.receipt.set_result(answer)
+        return await self._gatherer.one(body)
 
     def _take(self, bodies: Sequence[bytes]) -> list[bytes | Refused]:
-        """Verifies and appends; runs in a worker thread, one batch at a time."""
+        """Verifies and appends; runs in worker threads, where one batch is verified while another is appended."""
         verdicts = self._verifier.verify_batch(bodies)
+        try:
+            with self._appending:
+                return self._keep(bodies, verdicts)
+        except StoreError as error:
+            _log.error("batch not kept", kind=type(error).__name__, why=str(error), records=len(bodies))
+            lost = Unreachable("store", "the node cannot write it down now; try again later with the same bytes")
+            return [verdict if isinstance(verdict, Refused) else lost for verdict in verdicts]
+
+    def _keep(self, bodies: Sequence[bytes], verdicts: Sequence[Accepted | Refused]) -> list[bytes | Refused]:
+        """Appends what passed and is new; the receipt of every record that the log holds now."""
         new: dict[tuple[str, str, str], tuple[bytes, Accepted]] = {}
         for body, verdict in zip(bodies, verdicts, strict=True):
             if not isinstance(verdict, Refused) and self._journal.find(*verdict.identity) is None:

@@ -5,7 +5,7 @@ import pickle
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import code_pb2
+from google.rpc import code_pb2, error_details_pb2
 
 from services import errors, identity, network, status
 from services.api.zkshare.v1 import log_pb2
@@ -43,6 +43,15 @@ def test_round_trip(refused: Refused, code: grpc.StatusCode) -> None:
     relayed = status.from_rpc_error(as_rpc_error(back))
     assert (relayed.check, relayed.part, relayed.why) == (refused.check, refused.part, refused.why)
     assert isinstance(relayed, status.Refusal) and relayed.code == code
+
+
+def test_what_time_may_heal_says_when_to_come_again() -> None:
+    for refused in (errors.Busy("node", "queue full"), errors.Unreachable("store", "disk full")):
+        info, retry = status.to_status(refused).details
+        assert info.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)
+        delay = error_details_pb2.RetryInfo()
+        assert retry.Unpack(delay) and 0 < delay.retry_delay.ToMilliseconds() < 10_000
+    assert len(status.to_status(errors.NotFound("record", "none")).details) == 1
 
 
 def test_long_reasons_are_cut() -> None:
