@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
+from threading import Lock
 from typing import Any
 
 import gmpy2
@@ -30,12 +31,17 @@ import numpy as np
 from gmpy2 import mpz
 from numpy.typing import NDArray
 
-from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
+from homomorphic.arrow import export, export_schema, rows_of
+from homomorphic.errors import TrivialCiphertext, WrongKey
 from homomorphic.modular import Bytes, from_rows, square_modulus, to_rows
 from homomorphic.paillier import PrivateKey, PublicKey
 from zkcore.errors import OutOfRange, WrongLength
 
+Buffer = bytes | bytearray | memoryview | Bytes
 Integers = Sequence[int] | NDArray[np.int64] | NDArray[np.uint64]
+
+_SPAN = 4096
+"""Rows that a thread takes at a time."""
 
 
 class _Arithmetic:
@@ -112,10 +118,10 @@ class CiphertextColumn:
         return cls(public_key, arithmetic.masks(arithmetic.plaintexts(values), len(values)), len(values))
 
     @classmethod
-    def from_bytes(cls, public_key: PublicKey, data: bytes | memoryview | Bytes) -> "CiphertextColumn":
+    def from_bytes(cls, public_key: PublicKey, data: Buffer) -> "CiphertextColumn":
         """Read ciphertexts laid one after the other, each big-endian and ``public_key.ciphertext_bytes`` wide.
 
-        Any contiguous buffer serves, e.g. that of an Arrow fixed-size binary column.
+        Any contiguous buffer serves, and is not copied.
 
         Raises
         ------
@@ -123,10 +129,24 @@ class CiphertextColumn:
             Not a whole number of ciphertexts, or none; one that is not a ciphertext of the key.
         """
         rows = _rows_of(public_key, data)
+        if not len(rows):
+            raise WrongLength("column", "there are no ciphertexts")
+        _check_rows(public_key, rows)
         arithmetic = _arithmetic(public_key)
         column = cls(public_key, arithmetic.modulus.enter(rows), len(rows))
-        _check_units(public_key, rows, column.sum().to_ciphertexts()[0])
+        # the product is a unit exactly when every ciphertext is
+        if gmpy2.gcd(column.sum().to_ciphertexts()[0], public_key.modulus) != 1:
+            _check_units(public_key, rows)
         return column
+
+    @classmethod
+    def from_arrow(cls, public_key: PublicKey, array: Any) -> "CiphertextColumn":
+        """From an Arrow array of fixed-size binary (:func:`homomorphic.arrow.rows_of`), which is not copied.
+
+        The other way round, ``pyarrow.array(column)`` and its like make such an array of a column. Raises Malformed
+        for what is no such array, and as :meth:`from_bytes`.
+        """
+        return cls.from_bytes(public_key, rows_of(array, public_key.ciphertext_bytes).reshape(-1))
 
     @classmethod
     def from_ciphertexts(cls, public_key: PublicKey, ciphertexts: Sequence[int]) -> "CiphertextColumn":
@@ -172,6 +192,14 @@ class CiphertextColumn:
         """What :meth:`from_bytes` reads."""
         modulus, width = self._arithmetic.modulus, self.public_key.ciphertext_bytes
         return bytes(np.ascontiguousarray(modulus.leave(self._rows, self._count, width)).data)
+
+    def __arrow_c_schema__(self) -> Any:
+        """Arrow's protocol: the type of :meth:`__arrow_c_array__`."""
+        return export_schema(self.public_key.ciphertext_bytes)
+
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
+        """Arrow's protocol: the ciphertexts as fixed-size binary."""
+        return export(self._arithmetic.modulus.leave(self._rows, self._count, self.public_key.ciphertext_bytes))
 
     def to_ciphertexts(self) -> list[int]:
         """The ciphertexts as integers."""
@@ -256,39 +284,56 @@ class CiphertextColumn:
         return [value - key.n if value > half else value for value in values]
 
 
-def sum_of_bytes(public_key: PublicKey, data: bytes | memoryview | Bytes, threads: int = 1) -> int:
-    """A ciphertext of the sum of ciphertexts laid out as :meth:`CiphertextColumn.from_bytes` reads them.
+def sum_of_buffers(public_key: PublicKey, buffers: Sequence[Buffer], threads: int = 1) -> int:
+    """A ciphertext of the sum of ciphertexts in buffers, laid out as :meth:`CiphertextColumn.from_bytes` reads them.
 
-    Faster than making a column, and without memory for one: fit for a memory-mapped file. Checks and raises the same.
+    Faster than making columns, and without memory for them: fit for the blocks of a memory-mapped file. Checks and
+    raises the same; the numbers of rows in refusals run through all buffers.
     """
-    rows = _rows_of(public_key, data)
-    modulus = _arithmetic(public_key).modulus
+    spans, first = [], 0
+    for buffer in buffers:
+        rows = _rows_of(public_key, buffer)
+        spans += [(first + at, rows[at : at + _SPAN]) for at in range(0, len(rows), _SPAN)]
+        first += len(rows)
+    if not first:
+        raise WrongLength("column", "there is nothing to add")
+    modulus, waiting, lock = _arithmetic(public_key).modulus, iter(spans), Lock()
+
+    def work() -> Any:
+        total = modulus.row_total()
+        while True:
+            with lock:
+                at, rows = next(waiting, (0, None))
+            if rows is None:
+                return total.value()
+            if not total.add(rows):
+                _check_rows(public_key, rows, at)
+                raise AssertionError("rows that the kernel refuses and the check does not")
+
     with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(modulus.total_of_rows, np.array_split(rows, threads))
+        parts = [future.result() for future in [pool.submit(work) for _ in range(threads)]]
     total = mpz(1)
     for part in parts:
         total = total * part % public_key.square
-    _check_units(public_key, rows, int(total))
+    if gmpy2.gcd(total, public_key.modulus) != 1:
+        for at, rows in spans:
+            _check_units(public_key, rows, at)
     return int(total)
 
 
-def _rows_of(key: PublicKey, data: bytes | memoryview | Bytes) -> Bytes:
-    """The rows of a buffer, each in (1, N^2)."""
+def _rows_of(key: PublicKey, data: Buffer) -> Bytes:
+    """The rows of a buffer."""
     width = key.ciphertext_bytes
     flat = np.frombuffer(data, np.uint8)
-    if not len(flat) or len(flat) % width:
+    if len(flat) % width:
         raise WrongLength("column", f"is not a whole number of ciphertexts of {width} bytes")
-    rows = flat.reshape(-1, width)
-    _check_rows(key, rows)
-    return rows
+    return flat.reshape(-1, width)
 
 
-def _check_units(key: PublicKey, rows: Bytes, product: int) -> None:
-    """Refuse rows that are no units, given their product, which is a unit exactly when every one is."""
-    if gmpy2.gcd(product, key.modulus) != 1:
-        for i, ciphertext in enumerate(from_rows(rows)):
-            key.check(ciphertext, f"column[{i}]")
-        raise NotAUnit("column", "shares a factor with the modulus")
+def _check_units(key: PublicKey, rows: Bytes, at: int = 0) -> None:
+    """Refuse rows that are no units; raises NotAUnit."""
+    for i, ciphertext in enumerate(from_rows(rows), at):
+        key.check(ciphertext, f"column[{i}]")
 
 
 def _plaintexts_modulo(p: int, rows: Bytes, key: PublicKey) -> list[int]:
@@ -300,21 +345,21 @@ def _plaintexts_modulo(p: int, rows: Bytes, key: PublicKey) -> list[int]:
     return [quotient * scale % p for quotient in modulus.leave_quotients(powers, len(rows))]
 
 
-def _check_rows(key: PublicKey, rows: Bytes) -> None:
-    """Refuse rows outside (1, N^2); raises OutOfRange, TrivialCiphertext."""
+def _check_rows(key: PublicKey, rows: Bytes, at: int = 0) -> None:
+    """Refuse rows outside (1, N^2), the first of which has number ``at``; raises OutOfRange, TrivialCiphertext."""
     bound = to_rows([int(key.square)], rows.shape[1])[0]
     undecided = np.ones(len(rows), np.bool_)
-    for at in range(rows.shape[1]):  # the first byte that differs decides
-        digit = rows[undecided, at]
-        if (digit > bound[at]).any():
-            first = int(np.flatnonzero(undecided)[np.argmax(digit > bound[at])])
-            raise OutOfRange(f"column[{first}]", "does not lie in [0, N^2)")
-        undecided[undecided] = digit == bound[at]
+    for place in range(rows.shape[1]):  # the first byte that differs decides
+        digit = rows[undecided, place]
+        if (digit > bound[place]).any():
+            first = int(np.flatnonzero(undecided)[np.argmax(digit > bound[place])])
+            raise OutOfRange(f"column[{at + first}]", "does not lie in [0, N^2)")
+        undecided[undecided] = digit == bound[place]
         if not undecided.any():
             break
     else:
-        raise OutOfRange(f"column[{int(np.argmax(undecided))}]", "does not lie in [0, N^2)")
+        raise OutOfRange(f"column[{at + int(np.argmax(undecided))}]", "does not lie in [0, N^2)")
     trivial = (rows[:, -1] <= 1) & ~rows[:, -9:-1].any(axis=1)
     for i in np.flatnonzero(trivial).tolist():
         if not rows[i, :-1].any():
-            raise TrivialCiphertext(f"column[{i}]", f"is {rows[i, -1]}")
+            raise TrivialCiphertext(f"column[{at + i}]", f"is {rows[i, -1]}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from homomorphic.pairs import accumulate_short, canonical, copy, multiply, reduce, square
+from homomorphic.row_kernels import swapped
 from zkcore.kernel import inner, kernel
 from zkcore.lanes import (
     LANES,
@@ -39,9 +40,9 @@ def spread(words: Any, blocks: Any, limbs: Any) -> Any:
             for lane in range(min(LANES, count - first)):
                 value = np.uint64(0)
                 if at < width:
-                    value = _swapped(words[first + lane, width - 1 - at]) >> shift
+                    value = swapped(words[first + lane, width - 1 - at]) >> shift
                     if shift > np.uint64(64 - LIMB_BITS) and at + 1 < width:
-                        value |= _swapped(words[first + lane, width - 2 - at]) << (np.uint64(64) - shift)
+                        value |= swapped(words[first + lane, width - 2 - at]) << (np.uint64(64) - shift)
                 blocks[block, j, lane] = value & np.uint64(LIMB_MASK)
 
 
@@ -63,16 +64,7 @@ def collect(blocks: Any, words: Any, first: Any, limbs: Any) -> Any:
                 if j < limbs:
                     value |= blocks[row >> 3, first + j, row & 7] << np.uint64(filled)
                 filled += LIMB_BITS
-            words[row, width - 1 - at] = _swapped(value)
-
-
-@inner
-def _swapped(x: Any) -> Any:
-    """The eight bytes of a word in reverse order."""
-    ones, twos = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
-    x = ((x >> np.uint64(8)) & ones) | ((x & ones) << np.uint64(8))
-    x = ((x >> np.uint64(16)) & twos) | ((x & twos) << np.uint64(16))
-    return (x >> np.uint64(32)) | (x << np.uint64(32))
+            words[row, width - 1 - at] = swapped(value)
 
 
 @kernel

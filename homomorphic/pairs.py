@@ -24,7 +24,7 @@ def _clear(t: Any, limbs: Any) -> Any:
 
 
 @inner
-def _accumulate(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
+def accumulate(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
     """t = (a0 b0, a0 b1 + a1 b0), two limbs of b at a time, since memory is slower than multiplication."""
     _clear(t, limbs)
     for i in range(0, limbs, 2):
@@ -161,7 +161,7 @@ def reduce(out: Any, out_at: Any, t: Any, modulus: Any, limbs: Any) -> Any:
 @inner
 def multiply(out: Any, out_at: Any, a: Any, a_at: Any, b: Any, b_at: Any, t: Any, modulus: Any, limbs: Any) -> Any:
     """Montgomery product of two blocks; ``out`` may be one of them."""
-    _accumulate(t, a, a_at, b, b_at, limbs)
+    accumulate(t, a, a_at, b, b_at, limbs)
     reduce(out, out_at, t, modulus, limbs)
 
 

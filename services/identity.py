@@ -12,8 +12,6 @@ clients pin the party (the first 32 hexadecimal digits of the URI's SHA-256, the
 signature, client and server authentication. Nothing here protects a machine whose key file was read.
 """
 
-import os
-import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from services.files import read_secret, write_secret
 from zkcore.errors import Malformed, Refused, WrongLength
 
 P256_ORDER = 2**256 - 2**224 + 2**192 - 0x4319055258E8617B0C46353D039CDAAF
@@ -72,10 +71,6 @@ class WrongUsage(Refused):
 
 class Unauthenticated(Refused):
     """A call came without a client certificate."""
-
-
-class InsecureKeyFile(Refused):
-    """A private key lies in a file that others may read."""
 
 
 class Role(StrEnum):
@@ -426,23 +421,6 @@ def parse_party_uri(uri: str) -> tuple[Role, str]:
     if party_uri(*party) != uri:
         raise Malformed("certificate", "its URI is not written in canonical form")
     return party
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read (mode 0600 from the first byte). Raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_secret(path: Path) -> bytes:
-    """Read a file that only its owner may read. Raises InsecureKeyFile when others may."""
-    with path.open("rb") as file:
-        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-            raise InsecureKeyFile(path.name, "others may read this key; its mode must be 0600")
-        return file.read()
 
 
 @lru_cache(maxsize=4096)

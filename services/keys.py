@@ -8,7 +8,6 @@ the circuit's constraint system, and a key file whose constraint system differs 
 """
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from circuits.constraints import Circuit
+from services.files import write_atomically
 from zkcore.errors import Malformed
 from zkcore.groth16 import ProvingKey, VerifyingKey, setup
 
@@ -34,22 +34,6 @@ class CircuitKeys:
     proving_key: ProvingKey
     verifying_key: VerifyingKey
     origin: str
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file so that a reader or a crash sees either all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: Path | None = None) -> CircuitKeys:

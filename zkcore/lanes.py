@@ -52,16 +52,19 @@ u64x8 = LanesType("u64x8")
 register_model(LanesType)(NumberModel)
 
 
+def _declared(builder: Any, name: str, returns: Any, arguments: list[Any]) -> Any:
+    """An intrinsic function of LLVM."""
+    function = builder.module.globals.get(name)
+    return function or ir.Function(builder.module, ir.FunctionType(returns, arguments), name)
+
+
 def _multiply_add(half: str) -> Any:
     name = f"llvm.x86.avx512.vpmadd52{half}.uq.512"
 
     @intrinsic
     def multiply_add(typingctx: Any, total: Any, a: Any, b: Any) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            function = builder.module.globals.get(name)
-            if function is None:
-                function = ir.Function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), name)
-            return builder.call(function, arguments)
+            return builder.call(_declared(builder, name, _VECTOR, [_VECTOR] * 3), arguments)
 
         return u64x8(u64x8, u64x8, u64x8), emit
 
@@ -89,6 +92,18 @@ def carry(typingctx: Any, a: Any) -> Any:
     return u64x8(u64x8), lambda context, builder, signature, arguments: builder.ashr(
         arguments[0], u64x8.constant(LIMB_BITS)
     )
+
+
+@intrinsic
+def limb_of_words(typingctx: Any, low: Any, high: Any, shift: Any) -> Any:
+    """Bits ``shift`` to ``shift + 51`` of each lane's two words; ``shift`` is below 64."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function = _declared(builder, "llvm.fshr.v8i64", _VECTOR, [_VECTOR] * 3)
+        both_words = builder.call(function, [arguments[1], arguments[0], _splat(builder, arguments[2])])
+        return builder.and_(both_words, u64x8.constant(LIMB_MASK))
+
+    return u64x8(u64x8, u64x8, types.uint64), emit
 
 
 @intrinsic
@@ -131,6 +146,61 @@ def _splat(builder: Any, word: Any) -> Any:
     first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), word, ir.IntType(32)(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(first, ir.Constant(_VECTOR, ir.Undefined), zeros)
+
+
+@intrinsic
+def turn_rows(typingctx: Any, out: Any, out_at: Any, words: Any, at: Any, stride: Any) -> Any:
+    """Eight big-endian words of eight rows to eight registers: a row to a lane, the last word first.
+
+    Register ``out_at + k`` gets, in lane l, word ``at + l * stride + 7 - k`` of ``words`` with its bytes reversed.
+    """
+    for array in (out, words):
+        if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.layout == "C"):
+            return None
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, to_at, source, source_at, step = arguments
+        swap = _declared(builder, "llvm.bswap.v8i64", _VECTOR, [_VECTOR])
+        data = context.make_array(words)(context, builder, source).data
+        registers = []
+        for lane in range(LANES):
+            place = builder.gep(data, [builder.add(source_at, builder.mul(step, step.type(lane)))])
+            row = builder.load(builder.bitcast(place, _VECTOR.as_pointer()))
+            row.align = 8
+            registers.append(builder.call(swap, [row]))
+        for distance in (1, 2, 4):  # transpose: exchange blocks off the diagonal, twice as large each time
+            for i in range(LANES):
+                if not i & distance:
+                    pair = registers[i], registers[i + distance]
+                    low = [k if not k & distance else LANES + k - distance for k in range(LANES)]
+                    high = [k + distance if not k & distance else LANES + k for k in range(LANES)]
+                    registers[i], registers[i + distance] = (
+                        builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), LANES), picks))
+                        for picks in (low, high)
+                    )
+        data = context.make_array(out)(context, builder, to).data
+        for k in range(LANES):
+            place = builder.gep(data, [builder.mul(builder.add(to_at, to_at.type(k)), to_at.type(LANES))])
+            kept = builder.store(registers[LANES - 1 - k], builder.bitcast(place, _VECTOR.as_pointer()))
+            kept.align = 8
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, words, types.intp, types.intp), emit
+
+
+@intrinsic
+def prefetch(typingctx: Any, words: Any, at: Any) -> Any:
+    """Begin to bring word ``at`` of an array, which may lie past its end, from memory."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(words)(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        i32 = ir.IntType(32)
+        function = _declared(builder, "llvm.prefetch.p0", ir.VoidType(), [place.type, i32, i32, i32])
+        builder.call(function, [place, i32(0), i32(2), i32(1)])  # to read, into the second-level cache, data
+        return context.get_dummy_value()
+
+    return types.void(words, types.intp), emit
 
 
 def aligned(*shape: int) -> NDArray[np.uint64]:

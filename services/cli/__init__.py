@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("demo", "proof", "receipt", "info")
+COMMANDS = ("demo", "proof", "receipt", "column", "info")
 
 
 class Commands(TyperGroup):

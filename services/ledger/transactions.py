@@ -13,7 +13,7 @@ from eth_keys.exceptions import BadSignature, ValidationError
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
-from services.identity import read_secret, write_secret
+from services.files import read_secret, write_secret
 from services.ledger.evm import Call
 from zkcore.errors import Malformed
 

@@ -1,24 +1,28 @@
 """Columns against phe and single ciphertexts, on both back ends, with what must be refused."""
 
+import gc
+import itertools
 import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import phe
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homomorphic import arrow
 from homomorphic import column as column_module
-from homomorphic.column import CiphertextColumn, sum_of_bytes
+from homomorphic.column import CiphertextColumn, sum_of_buffers
 from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
 from homomorphic.modular import LaneModulus, PlainModulus
 from homomorphic.packing import Packing, slots_in
 from homomorphic.paillier import PrivateKey, PublicKey, randomness_base
 from tests.homomorphic.conftest import keypair
 from zkcore.cpu import BACKEND
-from zkcore.errors import OutOfRange, WrongLength
+from zkcore.errors import Malformed, OutOfRange, WrongLength
 
 TOY = keypair(512)
 KEY = TOY.public_key
@@ -127,16 +131,20 @@ def test_arrays_are_taken_as_they_are() -> None:
         assert (enc([1] * len(array)) + array).decrypt(TOY) == [value + 1 for value in array.tolist()]
 
 
-def test_sums_of_bytes() -> None:
+def test_sums_of_buffers() -> None:
     column = enc(list(range(30)))
     for threads in (1, 2, 7):
-        for some in (column, column[:1], column[:9]):
-            total = sum_of_bytes(KEY, some.to_bytes(), threads)
-            assert total == some.sum().to_ciphertexts()[0]
-    with pytest.raises(NotAUnit, match=r"column\[1\]"):
-        sum_of_bytes(KEY, column[:1].to_bytes() + N.to_bytes(KEY.ciphertext_bytes, "big"))
-    with pytest.raises(WrongLength):
-        sum_of_bytes(KEY, b"")
+        for cuts in ([0, 30], [0, 1], [0, 9], [0, 7, 7, 8, 30]):
+            buffers = [column[a:b].to_bytes() if a < b else b"" for a, b in itertools.pairwise(cuts)]
+            total = sum_of_buffers(KEY, buffers, threads)
+            assert total == column[: cuts[-1]].sum().to_ciphertexts()[0]
+    width = KEY.ciphertext_bytes
+    for bad, refusal in ((N, NotAUnit), (0, TrivialCiphertext), (1, TrivialCiphertext), (N * N, OutOfRange)):
+        with pytest.raises(refusal, match=r"column\[12\]"):
+            sum_of_buffers(KEY, [column[:11].to_bytes(), column[:1].to_bytes() + bad.to_bytes(width, "big")], 2)
+    for buffers in ([], [b""], [b"1"], [column.to_bytes(), b"1"]):
+        with pytest.raises(WrongLength):
+            sum_of_buffers(KEY, buffers)
 
 
 def test_slices_and_concatenation() -> None:
@@ -185,7 +193,60 @@ def test_bytes_both_ways(private_key: PrivateKey) -> None:
         assert again.decrypt(private_key) == list(range(10))
 
 
+def test_arrow_both_ways() -> None:
+    column = enc(list(range(20)))
+    array = pa.array(column)
+    assert array.type == pa.binary(KEY.ciphertext_bytes)
+    assert b"".join(array.to_pylist()) == column.to_bytes()
+    for part in (array, array[3:11], pa.concat_arrays([array, array])):
+        again = CiphertextColumn.from_arrow(KEY, part)
+        assert again.to_bytes() == b"".join(part.to_pylist())
+    assert CiphertextColumn.from_arrow(KEY, column).to_bytes() == column.to_bytes()
+
+
+def test_arrow_is_not_copied_and_stays_as_long_as_it_is_needed() -> None:
+    column = enc(list(range(20)))
+    data = column.to_bytes()
+    array = pa.array(column)
+    rows = arrow.rows_of(array, KEY.ciphertext_bytes)
+    assert rows.ctypes.data == array.buffers()[1].address
+    with pytest.raises(ValueError, match="read-only"):
+        rows[0, 0] = 1
+    del array, column
+    gc.collect()
+    assert rows.tobytes() == data
+    del rows
+    gc.collect()
+    assert not arrow._given
+    assert not arrow._capsules
+    untouched = enc([1]).__arrow_c_array__()
+    assert len(arrow._given) == len(arrow._capsules) == 2
+    del untouched
+    gc.collect()
+    assert not arrow._given
+
+
 # Refusals
+
+
+def test_arrow_arrays_of_another_shape_are_refused() -> None:
+    width = KEY.ciphertext_bytes
+    good = enc([1]).to_bytes()
+    for array in (
+        pa.array([1, 2]),
+        pa.array([good]),
+        pa.array([good, None], pa.binary(width)),
+        pa.array([good], pa.binary(width)).dictionary_encode(),
+        pa.chunked_array([pa.array([good], pa.binary(width))]),
+        [good],
+    ):
+        with pytest.raises(Malformed):
+            CiphertextColumn.from_arrow(KEY, array)
+    for array in (pa.array([good[1:]], pa.binary(width - 1)), pa.array([], pa.binary(width))):
+        with pytest.raises(WrongLength):
+            CiphertextColumn.from_arrow(KEY, array)
+    with pytest.raises(OutOfRange, match=r"column\[1\]"):
+        CiphertextColumn.from_arrow(KEY, pa.array([good, b"\xff" * width], pa.binary(width)))
 
 
 def test_values_that_do_not_fit_are_refused() -> None:

@@ -55,16 +55,31 @@ def test_arithmetic_is_that_of_integers(kind: Any, n: int, count: int) -> None:
     for value in units:
         expected = expected * value % square
     assert out(m.total(m.enter(to_rows(units, w))), 1) == [expected]
-    assert m.total_of_rows(to_rows(units, w)) == expected
+    large = [value for value in units if value > 1] or [2]
+    expected = 1
+    for value in large:
+        expected = expected * value % square
+    assert row_total(m, to_rows(large, w)) == expected
+    for bad in (0, 1, square, (1 << 8 * w) - 1):
+        assert not m.row_total().add(to_rows([*large[1:], bad, 2], w))
+
+
+def row_total(modulus: Any, *parts: Any) -> int:
+    total = modulus.row_total()
+    assert all(total.add(part) for part in parts)
+    return int(total.value())
 
 
 def test_totals_of_many_rows(kind: Any) -> None:
     n = 2**104 - 3
-    values = [1 + secrets.randbelow(n * n - 1) for _ in range(2 * 4096 + 3)]
+    values = [2 + secrets.randbelow(n * n - 2) for _ in range(1003)]
     expected = 1
     for value in values:
         expected = expected * value % (n * n)
-    assert kind(n).total_of_rows(to_rows(values, 26)) == expected
+    rows = to_rows(values, 26)
+    assert row_total(kind(n), rows) == row_total(kind(n), rows[:5], rows[5:6], rows[6:]) == expected
+    unaligned = np.frombuffer(b"." + rows.tobytes(), np.uint8)[1:].reshape(rows.shape)
+    assert row_total(kind(n), unaligned) == expected
 
 
 @pytest.mark.parametrize("n", [2**103 - 1, 2**1536 + 9, 2**3072 - 1])

@@ -1,0 +1,192 @@
+"""The product modulo n^2 of numbers as they lie in memory, big-endian, without a form of their own in between.
+
+A number x of at most 2 limbs is split by one Montgomery reduction: with m = -x / n modulo R and x + m n = x0 R,
+
+    x / R = x0 - (m / R) n.
+
+So pairs are held here as (a0, A) for a0 - (A / R) n, and a product of two, divided by R, is again one: where
+a0 x0 + m' n = r R,
+
+    (a0 - (A / R) n) (x0 - (m / R) n) / R = r - (C / R) n  with  C = m' + (a0 m + A x0) / R modulo n.
+
+Beside the two reductions and three products of half length of a product in :mod:`homomorphic.pairs`, a number costs one
+reduction to enter. All values are positive, A and C below R, a0 and x0 below 2n. Rows are public: what is done depends
+on how many there are, and ends at a number that lies out of range.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from homomorphic.pairs import accumulate
+from zkcore.kernel import inner, kernel
+from zkcore.lanes import (
+    LANES,
+    LIMB_BITS,
+    add_high,
+    add_low,
+    both,
+    broadcast,
+    carry,
+    limb_of_words,
+    low_bits,
+    prefetch,
+    sign,
+    turn_rows,
+    u64x8,
+)
+from zkcore.number import constant, load, store, zero_of
+
+_zero = zero_of(u64x8)
+_one = constant(1)
+
+LINE = 8
+"""Words that come from memory together."""
+
+
+@inner
+def swapped(x: Any) -> Any:
+    """The eight bytes of a word in reverse order."""
+    ones, twos = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+    x = ((x >> np.uint64(8)) & ones) | ((x & ones) << np.uint64(8))
+    x = ((x >> np.uint64(16)) & twos) | ((x & twos) << np.uint64(16))
+    return (x >> np.uint64(32)) | (x << np.uint64(32))
+
+
+@inner
+def _limbs_of_rows(raw: Any, words: Any, first: Any, turned: Any, limbs: Any) -> Any:
+    """Eight rows of ``words``, from row ``first``, as limbs, a row to a lane; 2 where there are no more rows."""
+    count, width = words.shape
+    quick = width >> 3 << 3 if first + LANES <= count else 0
+    for at in range(0, quick, LANES):
+        turn_rows(turned, at, words, first * width + width - LANES - at, width)
+    for lane in range(LANES):
+        if first + lane < count:
+            for at in range(quick, width):
+                turned[at, lane] = swapped(words[first + lane, width - 1 - at])
+        else:
+            for at in range(width):
+                turned[at, lane] = np.uint64(0)
+            turned[0, lane] = np.uint64(2)
+    for j in range(limbs):
+        bit = LIMB_BITS * j
+        at = bit >> 6
+        low, high = load(_zero(), turned, at), load(_zero(), turned, at + 1)
+        store(raw, j, limb_of_words(low, high, np.uint64(bit & 63)))
+
+
+@inner
+def _outside(raw: Any, bound: Any, limbs: Any) -> Any:
+    """Negative in lanes whose number is 0, 1, or not below ``bound``."""
+    borrow = rest = _zero()
+    for j in range(limbs):
+        x = load(_zero(), raw, j)
+        borrow = carry(x - broadcast(bound, j) + borrow)
+        rest = rest + (x if j else x - both(x, _one(_zero())))
+    return (_zero() - _one(_zero()) - sign(borrow)) + sign(rest - _one(_zero()))
+
+
+@inner
+def _enter(x: Any, raw: Any, modulus: Any, words: Any, next_at: Any, limbs: Any) -> Any:
+    """x = (x0, m), ``uint64[2 limbs, 8]``, from the number in ``raw``, which is used up; two limbs at a time.
+
+    Meanwhile the eight rows of ``words`` from word ``next_at`` come from memory, four lines at a time.
+    """
+    inverse, n0, n1 = broadcast(modulus, limbs), broadcast(modulus, 0), broadcast(modulus, 1)
+    for i in range(0, limbs, 2):
+        for line in range(4):
+            prefetch(words, next_at + LINE * (2 * i + line))
+        y = load(_zero(), raw, i)
+        m = low_bits(add_low(_zero(), y, inverse))
+        y = load(_zero(), raw, i + 1) + carry(add_low(y, m, n0))
+        y = add_high(add_low(y, m, n1), m, n0)
+        r = low_bits(add_low(_zero(), y, inverse))
+        store(x, limbs + i, m)
+        store(x, limbs + i + 1, r)
+        store(raw, i + 2, load(_zero(), raw, i + 2) + carry(add_low(y, r, n0)))
+        p, q = n1, n0
+        for j in range(2, limbs):
+            n = broadcast(modulus, j)
+            y = add_high(add_low(load(_zero(), raw, i + j), m, n), m, p)
+            store(raw, i + j, add_high(add_low(y, r, p), r, q))
+            p, q = n, p
+        at = i + limbs
+        y = add_high(load(_zero(), raw, at), m, p)
+        store(raw, at, add_high(add_low(y, r, p), r, q))
+        store(raw, at + 1, add_high(load(_zero(), raw, at + 1), r, p))
+    rest = _zero()
+    for j in range(limbs):
+        y = load(_zero(), raw, limbs + j) + rest
+        store(x, j, low_bits(y))
+        rest = carry(y)
+
+
+@inner
+def _reduce(out: Any, t: Any, modulus: Any, over: Any, limbs: Any) -> Any:
+    """out = (r, C) from t = (a0 x0, a0 m + A x0), ``over`` being R modulo n; two limbs at a time."""
+    inverse, n0, n1 = broadcast(modulus, limbs), broadcast(modulus, 0), broadcast(modulus, 1)
+    second = 2 * limbs
+    for i in range(0, limbs, 2):
+        x = load(_zero(), t, i)
+        m = low_bits(add_low(_zero(), x, inverse))
+        y = load(_zero(), t, second + i)
+        k = low_bits(add_low(_zero(), y, inverse))
+        x = load(_zero(), t, i + 1) + carry(add_low(x, m, n0))
+        x = add_high(add_low(x, m, n1), m, n0)
+        r = low_bits(add_low(_zero(), x, inverse))
+        y = load(_zero(), t, second + i + 1) + carry(add_low(y, k, n0))
+        y = add_high(add_low(y, k, n1), k, n0)
+        s = low_bits(add_low(_zero(), y, inverse))
+        store(t, i, m)
+        store(t, i + 1, r)
+        store(t, i + 2, load(_zero(), t, i + 2) + carry(add_low(x, r, n0)))
+        store(t, second + i + 2, load(_zero(), t, second + i + 2) + carry(add_low(y, s, n0)))
+        p, q = n1, n0
+        for j in range(2, limbs):
+            n = broadcast(modulus, j)
+            x = add_high(add_low(load(_zero(), t, i + j), m, n), m, p)
+            store(t, i + j, add_high(add_low(x, r, p), r, q))
+            y = add_high(add_low(load(_zero(), t, second + i + j), k, n), k, p)
+            store(t, second + i + j, add_high(add_low(y, s, p), s, q))
+            p, q = n, p
+        at = i + limbs
+        x = add_high(load(_zero(), t, at), m, p)
+        store(t, at, add_high(add_low(x, r, p), r, q))
+        store(t, at + 1, add_high(load(_zero(), t, at + 1), r, p))
+        y = add_high(load(_zero(), t, second + at), k, p)
+        store(t, second + at, add_high(add_low(y, s, p), s, q))
+        store(t, second + at + 1, add_high(load(_zero(), t, second + at + 1), s, p))
+    rest0 = rest1 = _zero()
+    for j in range(limbs):
+        x = load(_zero(), t, limbs + j) + rest0
+        store(out, j, low_bits(x))
+        rest0 = carry(x)
+        y = load(_zero(), t, 3 * limbs + j) + load(_zero(), t, j) + rest1
+        store(out, limbs + j, low_bits(y))
+        rest1 = carry(y)
+    full, rest1 = _zero() - rest1, _zero()
+    for j in range(limbs):  # the carry out of C, at most 1, stands for R
+        y = load(_zero(), out, limbs + j) + both(full, broadcast(over, j)) + rest1
+        store(out, limbs + j, low_bits(y))
+        rest1 = carry(y)
+
+
+@kernel
+def multiply_raw(
+    total: Any, words: Any, bound: Any, modulus: Any, over: Any, x: Any, t: Any, raw: Any, turned: Any, limbs: Any
+) -> Any:
+    """Multiply ``total = (a0, A)``, ``uint64[2 limbs, 8]``, by rows, each into its lane and divided by R^2.
+
+    ``words`` is ``uint64[n, width]``, the rows' bytes as they lie in memory; a lane without a row in the last eight is
+    multiplied by 2. ``bound`` is n^2. Gives False, and leaves the total spoilt, where a row lies outside (1, n^2).
+    """
+    for first in range(0, words.shape[0], LANES):
+        _limbs_of_rows(raw, words, first, turned, 2 * limbs)
+        store(x, 0, sign(_outside(raw, bound, 2 * limbs)))
+        for lane in range(LANES):
+            if x[0, lane]:
+                return False
+        _enter(x, raw, modulus, words, (first + LANES) * words.shape[1], limbs)
+        accumulate(t, total, 0, x, 0, limbs)
+        _reduce(total, t, modulus, over, limbs)
+    return True
