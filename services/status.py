@@ -1,9 +1,9 @@
 """Refusals on the wire: rich gRPC statuses and back.
 
 A :class:`zkcore.errors.Refused` becomes a ``google.rpc.Status`` with an ``ErrorInfo`` (Google API improvement proposal
-193): ``reason`` is the check in upper snake case, ``domain`` is ``zkshare``, the metadata are ``part`` and ``why``; what
-time may heal carries a ``RetryInfo`` besides. The client raises it again as a :class:`Refusal`. Any other exception of
-a server becomes INTERNAL without details, so that nothing of its inside leaks.
+193): ``reason`` is the check in upper snake case, ``domain`` is ``zkshare``, the metadata are ``part`` and ``why``.
+What time may heal carries a ``RetryInfo`` besides. The client raises a refusal again as a :class:`Refusal`.
+Any other exception of a server becomes INTERNAL without details, so that nothing of its inside leaks.
 """
 
 import re
