@@ -15,6 +15,7 @@ import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
+from homomorphic.column import sum_of_buffers
 from homomorphic.threshold import PartialDecryption
 from services import statements
 from services.api.zkshare.v1 import aggregate_pb2 as pb
@@ -67,7 +68,8 @@ def read_query(signed: Signed, parameters: PublicParameters, rights: Rights, now
 
 def products(plan: Plan, journal: Journal, parameters: PublicParameters) -> list[int]:
     """The product of each cohort's ciphertexts mod N^2, from one's own journal."""
-    return [parameters.threshold_key.public_key.sum(journal.ciphertexts(cohort)) for cohort in plan.cohorts]
+    key = parameters.threshold_key.public_key
+    return [sum_of_buffers(key, list(journal.ciphertexts(cohort))) for cohort in plan.cohorts]
 
 
 @dataclass(frozen=True)

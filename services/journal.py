@@ -3,19 +3,37 @@
 Entries are appended in one transaction with everything that depends on them, so after a crash the journal is as it was
 after some append. The Merkle index and the public columns are held in memory and rebuilt from columns and leaf hashes
 when the journal opens; entries themselves are read only when they are asked for.
+
+Ciphertexts lie once more in segments (:mod:`services.store.segments`), where they are summed. They are written before
+the transaction and labelled with the log's root behind them, so that rows of a transaction that did not end, or of
+another log, are known and dropped; rows that are missing are taken from the entries. When the end of a transaction
+fails, as when the database goes away, nobody knows whether it was kept: the journal then reads anew what the database
+holds before it is used again.
 """
 
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import structlog
+
+from services.api.zkshare.v1.submission_pb2 import Submission
 from services.errors import NotFound
 from services.log import Head, MerkleLog
 from services.policy import Cohort, Record, Records
-from services.store import Database
+from services.store import Database, StoreError
+from services.store.segments import Rows, Segments
 from services.verification import Accepted
+
+AT_ONCE = 4096
+"""Entries read from the database at a time."""
+
+_log = structlog.get_logger("zkshare.journal")
 
 Sign = Callable[[int, bytes, Head], bytes]
 
@@ -29,20 +47,24 @@ class Entry:
 
 
 class Journal:
-    """An append-only sequence of accepted submissions. One thread appends at a time; any may read."""
+    """An append-only sequence of accepted submissions. Any thread may append or read.
 
-    def __init__(self, database: Database) -> None:
+    Parameters
+    ----------
+    segments
+        Directory of the ciphertexts' segments.
+    """
+
+    def __init__(self, database: Database, segments: Path) -> None:
         self._database = database
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._records: dict[str, Records] = {}
+        self._uncertain = False
         self.log = MerkleLog()
         """Hashes of all entries; replaced, never changed, when entries are appended."""
-        for row in database.query(
-            "SELECT position, dataset, subject, period, attributes, key_fingerprint, leaf FROM entry ORDER BY position"
-        ):
-            position, dataset, subject, period, attributes, key, leaf = row
-            self.log.append_hash(leaf)
-            self._index(dataset, Record(position, subject, period, json.loads(attributes), key))
+        self._read_new()
+        self._segments = Segments(segments, self._fits)
+        self._fill()
 
     @property
     def size(self) -> int:
@@ -72,7 +94,7 @@ class Journal:
         -------
         The receipts in order; empty without `receipt`.
         """
-        with self._lock:
+        with self._certain():
             start, log = self.size, self.extended(body for body, _ in entries)
             leaves = [log.leaf(position) for position in range(start, log.size)]
             receipts = (
@@ -82,11 +104,13 @@ class Journal:
                 Record(start + index, accepted.subject, accepted.period, accepted.attributes, accepted.key_fingerprint)
                 for index, (_, accepted) in enumerate(entries)
             ]
+            self._uncertain = True
+            self._segments.append(_rows([accepted.ciphertext for _, accepted in entries]), log.root())
             with self._database.transaction() as transaction:
                 transaction.execute_many(
                     "INSERT INTO entry (position, dataset, subject, period, attributes, key_fingerprint, leaf, receipt,"
-                    " ciphertext, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
+                    " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
                         (
                             record.position,
                             accepted.dataset,
@@ -96,21 +120,25 @@ class Journal:
                             record.key,
                             leaf,
                             receipts[index] if receipts else None,
-                            accepted.ciphertext,
                             body,
                         )
                         for index, (record, leaf, (body, accepted)) in enumerate(
                             zip(records, leaves, entries, strict=True)
                         )
-                    ),
+                    ],
                 )
+            self._uncertain = False
             for record, (_, accepted) in zip(records, entries, strict=True):
                 self._index(accepted.dataset, record)
             self.log = log
+            self._settle()
             return receipts
 
     def find(self, dataset: str, subject: str, period: str) -> Entry | None:
         """The entry of a record, or None."""
+        if self._uncertain:
+            with self._certain():
+                pass
         rows = self._database.query(
             "SELECT body, receipt FROM entry WHERE dataset = ? AND subject = ? AND period = ?", dataset, subject, period
         )
@@ -134,13 +162,76 @@ class Journal:
         """The public columns of a dataset's records."""
         return self._records.get(dataset, Records())
 
-    def ciphertexts(self, cohort: Cohort) -> list[int]:
-        """The ciphertexts of a cohort's entries, in the order of the log."""
-        found = []
-        for position in cohort.positions.tolist():
-            ((ciphertext,),) = self._database.query("SELECT ciphertext FROM entry WHERE position = ?", position)
-            found.append(int.from_bytes(ciphertext, "big"))
-        return found
+    def ciphertexts(self, cohort: Cohort) -> Iterator[Rows]:
+        """The ciphertexts of a cohort's entries in the order of the log: arrays ``uint8[n, width]``, big-endian."""
+        return self._segments.gather(cohort.positions)
+
+    def close(self) -> None:
+        """Releases files, not the database. Closing twice is harmless."""
+        self._segments.close()
+
+    @contextmanager
+    def _certain(self) -> Iterator[None]:
+        """The journal for one thread alone, in agreement with the database. Raises services.store.StoreError."""
+        with self._lock:
+            if self._uncertain:
+                self._segments.cut(self.size)
+                self._read_new()
+                self._fill()
+                self._uncertain = False
+            yield
+
+    def _read_new(self) -> None:
+        """Takes up what the database holds beyond the log in memory."""
+        log = copy.deepcopy(self.log)
+        attributes_of: dict[str, dict[str, str]] = {}
+        found: list[tuple[str, Record]] = []
+        while True:
+            rows = self._database.query(
+                "SELECT position, dataset, subject, period, attributes, key_fingerprint, leaf FROM entry"
+                " WHERE position >= ? AND position < ? ORDER BY position",
+                log.size,
+                log.size + AT_ONCE,
+            )
+            for position, dataset, subject, period, attributes, key, leaf in rows:
+                log.append_hash(leaf)
+                if attributes not in attributes_of:  # few combinations, many records
+                    attributes_of[attributes] = json.loads(attributes)
+                found.append((dataset, Record(position, subject, period, attributes_of[attributes], key)))
+            if len(rows) < AT_ONCE:
+                break
+        for dataset, record in found:
+            self._index(dataset, record)
+        self.log = log
+
+    def _fits(self, size: int, root: bytes) -> bool:
+        return size <= self.size and self.log.root(size) == root
+
+    def _fill(self) -> None:
+        """Adds to the segments the ciphertexts that they lack, from the entries."""
+        if self._segments.size < self.size:
+            _log.info("filling segments", start=self._segments.size, end=self.size)
+        while self._segments.size < self.size:
+            start = self._segments.size
+            bodies = self.bodies(start, min(start + AT_ONCE, self.size))
+            ciphertexts = [Submission.FromString(body).ciphertext for body in bodies]
+            same = next((i for i, item in enumerate(ciphertexts) if len(item) != len(ciphertexts[0])), len(bodies))
+            self._segments.append(_rows(ciphertexts[:same]), self.log.root(start + same))
+            self._settle()
+
+    def _settle(self) -> None:
+        try:
+            self._segments.settle()
+        except StoreError as error:  # what was appended is safe in the tail
+            _log.warning("tail stays long", why=str(error))
 
     def _index(self, dataset: str, record: Record) -> None:
         self._records.setdefault(dataset, Records()).append(record)
+
+
+def _rows(ciphertexts: Sequence[bytes]) -> Rows:
+    """Ciphertexts of one key as ``uint8[n, width]``."""
+    width = len(ciphertexts[0])
+    if any(len(ciphertext) != width for ciphertext in ciphertexts):
+        raise ValueError("ciphertexts of different keys in one append")
+    return np.frombuffer(b"".join(ciphertexts), np.uint8).reshape(-1, width)

@@ -27,7 +27,7 @@ from services.proving import VerificationServicer
 from services.releases import Releases
 from services.replication import LogServicer
 from services.server import FREE_PORT, Address, Repeated, Server, Servicer, Workers, channel
-from services.store.sqlite import SqliteDatabase
+from services.store.opening import open_database, segments_beside
 from services.submission import Intake, SubmissionServicer
 from services.verification import SubmissionVerifier
 
@@ -101,8 +101,8 @@ class Node:
         """
         run = self._workers.run
         await run(self._parameters.check_published, self._ledger)
-        self._database = await run(SqliteDatabase, self._config.database)
-        self._journal = await run(Journal, self._database)
+        self._database = await run(open_database, self._config.database)
+        self._journal = await run(Journal, self._database, segments_beside(self._config.database))
         await run(self._check_anchored)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._intake = Intake(self._journal, verifier, self._identity, self._workers, self._clock)
@@ -147,6 +147,7 @@ class Node:
         try:
             await self.anchor()
         finally:
+            self._journal.close()
             self._database.close()
 
     def meet(self, trustees: Mapping[str, Address]) -> None:

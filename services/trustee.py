@@ -29,7 +29,7 @@ from services.receipts import decryption_context
 from services.releases import Releases
 from services.replication import Replica
 from services.server import FREE_PORT, Address, Repeated, Server, Workers, channel
-from services.store.sqlite import SqliteDatabase
+from services.store.opening import open_database, segments_beside
 from services.verification import SubmissionVerifier
 
 
@@ -91,8 +91,8 @@ class Trustee(rpc.TrusteeServiceServicer):
     async def start(self) -> None:
         """Opens the replica, checks the network's parameters against the ledger, serves."""
         await self._workers.run(self._parameters.check_published, self._ledger)
-        self._database = await self._workers.run(SqliteDatabase, self._config.database)
-        self._journal = await self._workers.run(Journal, self._database)
+        self._database = await self._workers.run(open_database, self._config.database)
+        self._journal = await self._workers.run(Journal, self._database, segments_beside(self._config.database))
         self._releases = await self._workers.run(Releases, self._database, self._clock)
         self._channel = channel(self._identity, self._config.node, Role.OPERATOR, self._parameters.operator)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
@@ -105,6 +105,7 @@ class Trustee(rpc.TrusteeServiceServicer):
         await self._following.stop()
         await self._server.stop()
         await self._channel.close(None)
+        self._journal.close()
         self._database.close()
 
     def join(self, server: grpc.aio.Server) -> None:

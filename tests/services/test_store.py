@@ -97,12 +97,12 @@ def test_rows_that_break_a_rule_of_their_table(database: SqliteDatabase, sql: st
 
 
 def test_one_record_a_subject_and_period(database: SqliteDatabase) -> None:
-    row = ("filing", "acme", "2026", "{}", bytes(32), bytes(32), None, b"c", b"b")
+    row = ("filing", "acme", "2026", "{}", bytes(32), bytes(32), None, b"b")
     for position, subject in enumerate(["acme", "other"]):
         with database.transaction() as transaction:
-            transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?)", position, row[0], subject, *row[2:])
+            transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", position, row[0], subject, *row[2:])
     with pytest.raises(Conflict), database.transaction() as transaction:
-        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?)", 2, *row)
+        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", 2, *row)
 
 
 def test_threads_share_it(database: SqliteDatabase) -> None:
@@ -194,8 +194,8 @@ WRITER = """
     for position in range(start, start + 100000):
         with database.transaction() as transaction:
             transaction.execute(
-                "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?,?)",
-                position, "filing", f"s{position}", "2026", "{}", bytes(32), bytes(32), None, bytes(768), bytes(3000),
+                "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)",
+                position, "filing", f"s{position}", "2026", "{}", bytes(32), bytes(32), None, bytes(3768),
             )
             transaction.execute("INSERT INTO head VALUES (?, ?)", position + 1, bytes(32))
         print(position, flush=True)
