@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from services.errors import NotPermitted, Unreachable
 from services.identity import PeerIdentity, Role
 from services.identity import caller as calling_party
+from services.metrics import CALL_SECONDS, CALLS, COHORT_REFUSALS
 from services.status import abort
 from services.store import StoreError
 from zkcore.errors import Malformed, Refused
@@ -68,6 +69,9 @@ LONG_LIVED = frozenset(
 TIME_LIMIT = 300.0
 """Seconds that any other call may take, whatever deadline its caller sets."""
 
+PROTECTING = frozenset({"cohort_too_small", "atom_too_small", "mixed_keys"})
+"""Checks that refuse a query so that no cohort shows a single record."""
+
 _log = structlog.get_logger("zkshare.access")
 
 Behaviour = Callable[..., Any]
@@ -84,6 +88,7 @@ class Gate(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, party: str) -> None:
+        self._party = party
         self._log = _log.bind(party=party)
 
     async def intercept_service(
@@ -118,7 +123,7 @@ class Gate(grpc.aio.ServerInterceptor):
             except BaseException as error:
                 await self._fail(method, caller, started, error, context)
                 raise
-            self._log.info("call", method=method, caller=_name(caller), outcome="ok", ms=_milliseconds(started))
+            self._done(method, caller, started)
             return response
 
         return call
@@ -139,9 +144,20 @@ class Gate(grpc.aio.ServerInterceptor):
             except BaseException as error:
                 await self._fail(method, caller, started, error, context)
                 raise
-            self._log.info("call", method=method, caller=_name(caller), outcome="ok", ms=_milliseconds(started))
+            self._done(method, caller, started)
 
         return call
+
+    def _done(self, method: str, caller: PeerIdentity, started: float) -> None:
+        self._log.info("call", method=method, caller=_name(caller), outcome="ok", ms=_milliseconds(started))
+        self._count(method, started, "ok")
+
+    def _count(self, method: str, started: float, outcome: str) -> None:
+        CALLS.labels(self._party, method, outcome).inc()
+        if outcome in PROTECTING:
+            COHORT_REFUSALS.labels(outcome).inc()
+        if method not in LONG_LIVED:
+            CALL_SECONDS.labels(self._party, method).observe(time.monotonic() - started)
 
     def _admit(self, method: str, context: grpc.aio.ServicerContext) -> PeerIdentity:
         caller = calling_party(context)
@@ -159,6 +175,7 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> None:
         """Logs a failed call and ends it with a status, if it still can be ended; raises what gRPC raises then."""
         log = self._log.bind(method=method, caller=_name(caller), ms=_milliseconds(started))
+        self._count(method, started, error.check if isinstance(error, Refused) else type(error).__name__)
         if isinstance(error, StoreError):
             log.error("call", outcome="store", kind=type(error).__name__, why=str(error))
             await abort(context, Unreachable("store", "it cannot be read or written now"))

@@ -12,6 +12,8 @@ clients pin the party (the first 32 hexadecimal digits of the URI's SHA-256, the
 signature, client and server authentication. Nothing here protects a machine whose key file was read.
 """
 
+import os
+import ssl
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -225,14 +227,38 @@ class Identity:
             require_client_auth=True,
         )
 
+    def web_context(self) -> ssl.SSLContext:
+        """TLS 1.3 of an HTTPS server; a client may come without a certificate, or with one of the same authority."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=self.authority.to_pem().decode())
+        # OpenSSL takes a key from a file only; this one is in memory and has no name.
+        descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(_key_pem(self._key) + self.peer.to_pem())
+            context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+        return context
+
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Credentials of a gRPC client that shows this identity. Use :meth:`channel` to pin the server's as well."""
         return grpc.ssl_channel_credentials(self.authority.to_pem(), _key_pem(self._key), self.peer.to_pem())
 
-    def channel(self, target: str, role: Role, name: str, options: Sequence[tuple[str, Any]] = ()) -> grpc.aio.Channel:
+    def channel(
+        self,
+        target: str,
+        role: Role,
+        name: str,
+        options: Sequence[tuple[str, Any]] = (),
+        interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+    ) -> grpc.aio.Channel:
         """Channel to the server ``role``/``name`` at ``target``; a server with any other identity is not talked to."""
         pinned = ("grpc.ssl_target_name_override", _server_name(role, name))
-        return grpc.aio.secure_channel(target, self.channel_credentials(), options=[*options, pinned])
+        credentials = self.channel_credentials()
+        return grpc.aio.secure_channel(target, credentials, [*options, pinned], interceptors=interceptors)
 
     def save(self, directory: Path) -> None:
         """Write certificate, key (mode 0600) and the authority's certificate into a directory (made, mode 0700)."""

@@ -24,7 +24,7 @@ from services.node import Node, NodeConfig
 from services.parameters import Dataset, PublicParameters
 from services.policy import Rights
 from services.prover import DatasetProver
-from services.server import Workers
+from services.server import FREE_PORT, Workers
 from services.trustee import Trustee, TrusteeConfig
 
 OPERATOR = "operator"
@@ -188,7 +188,9 @@ class LocalNetwork:
         operator = self.identity(Role.OPERATOR, OPERATOR)
         self._progress("node")
         self.node = Node(
-            NodeConfig(self._directory / "node.sqlite", self.rights, anchor_seconds=self._anchor_seconds),
+            NodeConfig(
+                self._directory / "node.sqlite", self.rights, anchor_seconds=self._anchor_seconds, web=FREE_PORT
+            ),
             operator,
             self.parameters,
             self.ledger.acting_as(accounts[Role.OPERATOR, OPERATOR]),

@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc.aio
 import structlog
 
+from services.access import Gate
 from services.aggregate import AggregateServicer
 from services.credit import CreditServicer, ScoreRequests
 from services.errors import LogMismatch
@@ -21,15 +22,25 @@ from services.identity import Identity, Role
 from services.journal import Journal
 from services.ledger import Ledger
 from services.log import Head
+from services.metrics import LEDGER_LAG, LOG_ENTRIES
 from services.parameters import PublicParameters
 from services.policy import Rights
 from services.proving import VerificationServicer
 from services.releases import Releases
 from services.replication import LogServicer
 from services.server import FREE_PORT, Address, Repeated, Server, Servicer, Workers, channel
+from services.store import StoreError
 from services.store.opening import open_database, segments_beside
 from services.submission import Intake, SubmissionServicer
 from services.verification import SubmissionVerifier
+from services.web.connect import ConnectApplication
+from services.web.page import Page, routed
+from services.web.server import WebServer
+from services.web.view import PublicView
+from zkcore.errors import Refused
+
+READY_SECONDS = 2.0
+"""How often the node looks whether it has what it needs."""
 
 _log = structlog.get_logger("zkshare.node")
 
@@ -48,12 +59,15 @@ class NodeConfig:
         Where it listens.
     anchor_seconds
         How often the head of a log that has grown is put on the ledger; a query does so at once.
+    web
+        Where it shows its page and offers its services over HTTPS; None for nowhere.
     """
 
     database: Path
     rights: Rights
     listen: Address = FREE_PORT
     anchor_seconds: float = 5.0
+    web: Address | None = None
 
 
 class Node:
@@ -83,8 +97,15 @@ class Node:
         self._anchored: Head | None = None
         self._anchoring = asyncio.Lock()
         self._server: Server | None = None
+        self._web: WebServer | None = None
         self._anchoring_task = Repeated("anchor", self.anchor, config.anchor_seconds)
+        self._watching_task = Repeated("watch", self._watch, READY_SECONDS)
         self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @property
+    def web_address(self) -> Address | None:
+        """Where its page is, once it has started; None if it has none."""
+        return self._web.address if self._web else None
 
     @property
     def address(self) -> Address:
@@ -106,9 +127,10 @@ class Node:
         await run(self._check_anchored)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._intake = Intake(self._journal, verifier, self._identity, self._workers, self._clock)
+        releases = await run(Releases, self._database, self._clock)
         self._aggregate = AggregateServicer(
             self._journal,
-            await run(Releases, self._database, self._clock),
+            releases,
             self._parameters,
             self._config.rights,
             self._identity,
@@ -131,13 +153,20 @@ class Node:
         await self._intake.start()
         await self._verification.start()
         await self._server.start()
+        if self._config.web is not None:
+            self._web = self._second_door(self._config.web, self._server.gate, servicers, releases)
+            await self._web.start()
         self._anchoring_task.start()
+        self._watching_task.start()
 
     async def stop(self) -> None:
         """Lets running calls end, anchors the log, then closes."""
         if self._server is None:
             return
         await self._anchoring_task.stop()
+        await self._watching_task.stop()
+        if self._web is not None:
+            await self._web.stop()
         await self._credit.close()
         await self._server.stop()
         await self._intake.stop()
@@ -157,6 +186,13 @@ class Node:
         }
         self._aggregate.meet(self._channels)
 
+    async def ready(self) -> dict[str, bool]:
+        """What the node needs to do its work, by name, and whether it has it now."""
+        return {
+            "database": await self._works(self._database.query, "SELECT 1"),
+            "ledger": await self._works(self._ledger.latest_head),
+        }
+
     async def anchor(self) -> Head:
         """Puts the log's head on the ledger if it is not there yet; returns it."""
         async with self._anchoring:
@@ -166,6 +202,28 @@ class Node:
                 self._anchored = head
                 _log.info("anchored", size=head.size)
             return head
+
+    async def _works(self, function: Callable[..., object], *arguments: object) -> bool:
+        try:
+            await self._workers.run(function, *arguments)
+        except (StoreError, Refused):
+            return False
+        return True
+
+    async def _watch(self) -> None:
+        """Tells health and metrics how things stand."""
+        parts = await self.ready()
+        if self._server is not None:
+            await self._server.report(all(parts.values()))
+        party, head = f"{self._identity.role}/{self._identity.name}", self._journal.head()
+        LOG_ENTRIES.labels(party).set(head.size)
+        LEDGER_LAG.labels(party).set(head.size - (self._anchored.size if self._anchored else 0))
+
+    def _second_door(self, listen: Address, gate: Gate, servicers: list[Servicer], releases: Releases) -> WebServer:
+        authority, ledger = self._parameters.authority, self._ledger.acting_as(None)
+        view = PublicView(self._identity.name, authority, ledger, self._journal.head, releases)
+        page = Page(view, authority, self.ready, self._workers)
+        return WebServer(self._identity, listen, routed(page, ConnectApplication(gate, servicers)))
 
     def _head(self, size: int) -> Head | None:
         anchored = self._ledger.head(size)

@@ -11,6 +11,7 @@ The node and every trustee keep a list of their own; a trustee believes only its
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from services.policy import Cohort, Plan, Records, Released, plan
 from services.query import Query
@@ -20,6 +21,20 @@ from zkcore.errors import Refused
 
 class AnotherHead(Refused):
     """The request was decided before, at another head of the log."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A release as anyone may see it: what was asked, of how many records, and the sizes of its cohorts."""
+
+    request: bytes
+    dataset: str
+    querier: str
+    query: str
+    head_size: int
+    time: int
+    cohort_sizes: tuple[int, ...]
+    has_receipt: bool
 
 
 class Releases:
@@ -104,6 +119,26 @@ class Releases:
         """The receipt of a request, if it was answered."""
         rows = self._database.query("SELECT receipt FROM release WHERE request = ?", request)
         return rows[0][0] if rows else None
+
+    def newest(self, count: int) -> list[Answered]:
+        """The last releases, newest first."""
+        rows = self._database.query(
+            "SELECT number, request, dataset, querier, query, head_size, released_at, receipt IS NOT NULL"
+            " FROM release ORDER BY number DESC LIMIT ?",
+            count,
+        )
+        return [
+            Answered(request, dataset, querier, query, head_size, time, self._sizes(number), bool(has_receipt))
+            for number, request, dataset, querier, query, head_size, time, has_receipt in rows
+        ]
+
+    def _sizes(self, number: int) -> tuple[int, ...]:
+        rows = self._database.query(
+            "SELECT length(positions) FROM cohort JOIN release_cohort ON release_cohort.root = cohort.root"
+            " WHERE number = ? ORDER BY ordinal",
+            number,
+        )
+        return tuple(length // 8 for (length,) in rows)
 
     def _write(self, request: bytes, querier: str, decided: Plan) -> None:
         with self._database.transaction() as transaction:

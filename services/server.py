@@ -21,7 +21,9 @@ from grpc_reflection.v1alpha import reflection
 from services.access import Gate
 from services.errors import Busy
 from services.identity import Identity, Role
+from services.metrics import WAITING
 from services.status import from_rpc_error
+from services.tracing import client_interceptors, server_interceptors
 from zkcore.errors import Refused
 
 P = ParamSpec("P")
@@ -64,10 +66,12 @@ class Workers:
         if self._taken >= self._limit:
             raise Busy("server", "too much work is waiting; try again in a moment")
         self._taken += 1
+        WAITING.inc()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
         finally:
             self._taken -= 1
+            WAITING.dec()
 
     def close(self) -> None:
         """Waits for what runs, drops what waits."""
@@ -149,12 +153,13 @@ class Server:
         self._servicers = tuple(servicers)
         self._server: grpc.aio.Server | None = None
         self._health: Any = None
+        self._party = f"{identity.role}/{identity.name}"
+        self.gate = Gate(self._party)
         self.address = listen
 
     async def start(self) -> None:
         """Binds the port and serves."""
-        party = f"{self._identity.role}/{self._identity.name}"
-        server = grpc.aio.server(interceptors=[Gate(party)], options=OPTIONS)
+        server = grpc.aio.server(interceptors=[*server_interceptors(), self.gate], options=OPTIONS)
         names = [servicer.DESCRIPTOR.full_name for servicer in self._servicers]
         for servicer in self._servicers:
             servicer.join(server)
@@ -163,11 +168,17 @@ class Server:
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
         port = server.add_secure_port(str(self._listen), self._identity.server_credentials())
         await server.start()
-        for name in ("", *names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self.report(True)
         self._server = server
         self.address = Address(self._listen.host, port)
-        _log.info("serving", party=party, address=str(self.address), services=names)
+        _log.info("serving", party=self._party, address=str(self.address), services=names)
+
+    async def report(self, ready: bool) -> None:
+        """Tells gRPC's health service whether the party can do its work."""
+        if self._health is not None:
+            state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+            for name in ("", *(servicer.DESCRIPTOR.full_name for servicer in self._servicers)):
+                await self._health.set(name, state)
 
     async def stop(self, grace: float = 5.0) -> None:
         """Reports itself as not serving, lets running calls end for `grace` seconds, closes."""
@@ -180,7 +191,7 @@ class Server:
 
 def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:
     """A channel that shows `identity` and talks to the party of that role and name alone."""
-    return identity.channel(str(address), role, name, OPTIONS)
+    return identity.channel(str(address), role, name, OPTIONS, client_interceptors())
 
 
 async def streamed(call: AsyncIterable[T]) -> AsyncIterator[T]:

@@ -1,7 +1,6 @@
 """What the commands share: printing for a person or as JSON, ending with a reason, reading files."""
 
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,11 +14,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 def say(as_json: bool, data: dict[str, Any], text: str) -> None:
     """Print ``data`` as JSON or ``text`` for a person."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False) if as_json else text)
-
-
-def readable(value: str | int | Fraction) -> str | int:
-    """A value of an answer as JSON has it: an average that is no whole number as an exact fraction, e.g. "7/2"."""
-    return str(value) if isinstance(value, Fraction) else value
 
 
 def malformed(as_json: bool, why: str, verdict: str = "malformed", **data: str) -> NoReturn:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.output import AsJson, malformed, read_bytes, readable, say
+from services.cli.output import AsJson, malformed, read_bytes, say
 from zkcore.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -37,6 +37,7 @@ def receipt_verify(
     from services.identity import Authority
     from services.ledger import EmbeddedProvider, Ledger
     from services.query import Unsupported
+    from services.receipt_text import explain, readable
     from zkcore.errors import Malformed, OutOfRange, WrongLength
 
     beside = receipt.parent
@@ -76,14 +77,4 @@ def receipt_verify(
         "answers": rows,
         "withheld": [", ".join(group) for group in verified.withheld],
     }
-    by = f"decrypted by trustees {', '.join(map(str, verified.trustees))}"
-    lines = [
-        f"valid: {verified.query.text}",
-        f"asked by {verified.querier}, answered by {verified.operator.uri} at {verified.time.isoformat()}",
-        f"{by if verified.attested else 'counts only, by the word of the operator'}; "
-        f"log head of {verified.head.size} entries, on the ledger",
-    ]
-    for row in verified.rows:
-        values = zip(verified.columns, row.values, strict=True)
-        lines.append("  " + ", ".join(f"{name} = {readable(value)}" for name, value in values))
-    say(as_json, data, "\n".join(lines))
+    say(as_json, data, "\n".join(explain(verified)))

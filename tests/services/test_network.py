@@ -447,7 +447,7 @@ async def test_parties_resume_where_they_stopped(running: Running, tmp_path: Pat
     before = node._journal.head()
     await node.stop()
     node = Node(
-        NodeConfig(running.directory / "node.sqlite", network.rights, node.address),
+        NodeConfig(running.directory / "node.sqlite", network.rights, node.address, web=node.web_address),
         network.identity(Role.OPERATOR, "operator"),
         network.parameters,
         node._ledger,

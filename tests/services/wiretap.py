@@ -87,6 +87,7 @@ def tapped_channel(tap: Tap) -> Callable[..., grpc.aio.Channel]:
     secure_channel = grpc.aio.secure_channel
 
     def make(*args: Any, **kwargs: Any) -> grpc.aio.Channel:
-        return secure_channel(*args, **kwargs, interceptors=tap.interceptors())
+        kwargs["interceptors"] = [*kwargs.get("interceptors", ()), *tap.interceptors()]
+        return secure_channel(*args, **kwargs)
 
     return make

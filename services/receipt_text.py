@@ -1,0 +1,25 @@
+"""An aggregate receipt in plain words, for a terminal and for the page."""
+
+from fractions import Fraction
+
+from services.receipts import Verified
+
+
+def readable(value: str | int | Fraction) -> str | int:
+    """A value of an answer: an average that is no whole number as an exact fraction, e.g. "7/2"."""
+    return str(value) if isinstance(value, Fraction) else value
+
+
+def explain(verified: Verified) -> list[str]:
+    """What a verified receipt shows: the question, who asked and answered, who stands for it, and a line a group."""
+    by = f"decrypted by trustees {', '.join(map(str, verified.trustees))}"
+    lines = [
+        f"valid: {verified.query.text}",
+        f"asked by {verified.querier}, answered by {verified.operator.uri} at {verified.time.isoformat()}",
+        f"{by if verified.attested else 'counts only, by the word of the operator'}; "
+        f"log head of {verified.head.size} entries, on the ledger",
+    ]
+    for row in verified.rows:
+        values = zip(verified.columns, row.values, strict=True)
+        lines.append("  " + ", ".join(f"{name} = {readable(value)}" for name, value in values))
+    return lines

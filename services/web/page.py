@@ -1,0 +1,157 @@
+"""The page, its data, receipts, health and metrics over HTTP; everything read-only.
+
+``/`` is the page; ``/overview.json`` is what it lists; ``/receipts/ID.json`` is a receipt; a receipt POSTed to
+``/receipts/verify`` is verified. ``/health`` answers while the process lives and ``/ready`` while the node can do its
+work. These are public. ``/metrics`` asks for a certificate of the authority.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from services.identity import Authority
+from services.metrics import exposition
+from services.server import Workers
+from services.web.server import PEER
+from services.web.view import PublicView
+from zkcore.errors import Refused
+
+RECEIPT_LIMIT = 16 * 1024 * 1024
+FRESH_SECONDS = 2.0
+"""How long an overview is served again before it is made anew, so that visitors cost little."""
+
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+    " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "strict-transport-security": "max-age=31536000",
+}
+TYPES = {
+    "index.html": "text/html; charset=utf-8",
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+
+Ready = Callable[[], Awaitable[dict[str, bool]]]
+
+
+class _Headers:
+    """Puts the security headers on every response."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class Page:
+    """The page's application.
+
+    Parameters
+    ----------
+    view
+        What it shows.
+    authority
+        Whose certificates may see the metrics.
+    ready
+        Says, by name, what the node needs and whether it has it.
+    """
+
+    def __init__(self, view: PublicView, authority: Authority, ready: Ready, workers: Workers) -> None:
+        self._view = view
+        self._authority = authority
+        self._ready = ready
+        self._workers = workers
+        self._overview: tuple[float, bytes] | None = None
+        folder = files("services.web") / "static"
+        self._files = {name: (folder / name).read_bytes() for name in TYPES}
+        self.application = Starlette(
+            routes=[
+                Route("/", self._file),
+                *(Route(f"/{name}", self._file) for name in TYPES),
+                Route("/overview.json", self._show),
+                Route("/receipts/verify", self._verify, methods=["POST"]),
+                Route("/receipts/{request_id}.json", self._receipt),
+                Route("/health", self._health),
+                Route("/ready", self._is_ready),
+                Route("/metrics", self._metrics),
+            ],
+            middleware=[Middleware(_Headers)],
+        )
+
+    async def _file(self, request: Request) -> Response:
+        name = request.url.path.removeprefix("/") or "index.html"
+        return Response(self._files[name], media_type=TYPES[name])
+
+    async def _show(self, request: Request) -> Response:
+        if self._overview is None or time.monotonic() - self._overview[0] > FRESH_SECONDS:
+            try:
+                content = json.dumps(await self._workers.run(self._view.overview)).encode()
+            except Refused as error:
+                raise HTTPException(503, str(error)) from error
+            self._overview = (time.monotonic(), content)
+        return Response(self._overview[1], media_type="application/json")
+
+    async def _receipt(self, request: Request) -> Response:
+        try:
+            request_id = bytes.fromhex(request.path_params["request_id"])
+        except ValueError:
+            raise HTTPException(404) from None
+        receipt = await self._workers.run(self._view.receipt, request_id)
+        if receipt is None:
+            raise HTTPException(404)
+        return Response(receipt, media_type="application/json")
+
+    async def _verify(self, request: Request) -> Response:
+        content = bytearray()
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > RECEIPT_LIMIT:
+                raise HTTPException(413, "a receipt has at most 16 MiB")
+        return JSONResponse(await self._workers.run(self._view.verify, bytes(content)))
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def _is_ready(self, request: Request) -> Response:
+        parts = await self._ready()
+        return JSONResponse({"ready": all(parts.values()), **parts}, 200 if all(parts.values()) else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        certificate = request.scope.get("state", {}).get(PEER)
+        if certificate is None:
+            raise HTTPException(401, "the metrics ask for a certificate of the authority")
+        try:
+            self._authority.check(certificate, datetime.now(UTC))
+        except Refused as error:
+            raise HTTPException(403, str(error)) from error
+        return Response(exposition(), media_type="text/plain; version=0.0.4")
+
+
+def routed(page: Page, services: Any) -> Any:
+    """One application: paths of gRPC methods go to `services`, everything else to the page."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        called = scope["type"] == "http" and scope["path"].startswith("/zkshare.v1.")
+        await (services if called else page.application)(scope, receive, send)
+
+    return application
