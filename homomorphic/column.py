@@ -21,27 +21,21 @@ memory independently of every secret; :class:`homomorphic.modular.PlainModulus` 
 
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
-from threading import Lock
 from typing import Any
 
 import gmpy2
 import numpy as np
-from gmpy2 import mpz
 from numpy.typing import NDArray
 
 from homomorphic.arrow import export, export_schema, rows_of
-from homomorphic.errors import TrivialCiphertext, WrongKey
+from homomorphic.ciphertext_rows import Buffer, check_rows, check_units, rows_of_buffer
+from homomorphic.errors import WrongKey
 from homomorphic.modular import Bytes, from_rows, square_modulus, to_rows
 from homomorphic.paillier import PrivateKey, PublicKey
 from zkcore.errors import OutOfRange, WrongLength
 
-Buffer = bytes | bytearray | memoryview | Bytes
 Integers = Sequence[int] | NDArray[np.int64] | NDArray[np.uint64]
-
-_SPAN = 4096
-"""Rows that a thread takes at a time."""
 
 
 class _Arithmetic:
@@ -128,15 +122,15 @@ class CiphertextColumn:
         WrongLength, OutOfRange, TrivialCiphertext, NotAUnit
             Not a whole number of ciphertexts, or none; one that is not a ciphertext of the key.
         """
-        rows = _rows_of(public_key, data)
+        rows = rows_of_buffer(public_key, data)
         if not len(rows):
             raise WrongLength("column", "there are no ciphertexts")
-        _check_rows(public_key, rows)
+        check_rows(public_key, rows)
         arithmetic = _arithmetic(public_key)
         column = cls(public_key, arithmetic.modulus.enter(rows), len(rows))
         # the product is a unit exactly when every ciphertext is
         if gmpy2.gcd(column.sum().to_ciphertexts()[0], public_key.modulus) != 1:
-            _check_units(public_key, rows)
+            check_units(public_key, rows)
         return column
 
     @classmethod
@@ -284,58 +278,6 @@ class CiphertextColumn:
         return [value - key.n if value > half else value for value in values]
 
 
-def sum_of_buffers(public_key: PublicKey, buffers: Sequence[Buffer], threads: int = 1) -> int:
-    """A ciphertext of the sum of ciphertexts in buffers, laid out as :meth:`CiphertextColumn.from_bytes` reads them.
-
-    Faster than making columns, and without memory for them: fit for the blocks of a memory-mapped file. Checks and
-    raises the same; the numbers of rows in refusals run through all buffers.
-    """
-    spans, first = [], 0
-    for buffer in buffers:
-        rows = _rows_of(public_key, buffer)
-        spans += [(first + at, rows[at : at + _SPAN]) for at in range(0, len(rows), _SPAN)]
-        first += len(rows)
-    if not first:
-        raise WrongLength("column", "there is nothing to add")
-    modulus, waiting, lock = _arithmetic(public_key).modulus, iter(spans), Lock()
-
-    def work() -> Any:
-        total = modulus.row_total()
-        while True:
-            with lock:
-                at, rows = next(waiting, (0, None))
-            if rows is None:
-                return total.value()
-            if not total.add(rows):
-                _check_rows(public_key, rows, at)
-                raise AssertionError("rows that the kernel refuses and the check does not")
-
-    with ThreadPoolExecutor(threads) as pool:
-        parts = [future.result() for future in [pool.submit(work) for _ in range(threads)]]
-    total = mpz(1)
-    for part in parts:
-        total = total * part % public_key.square
-    if gmpy2.gcd(total, public_key.modulus) != 1:
-        for at, rows in spans:
-            _check_units(public_key, rows, at)
-    return int(total)
-
-
-def _rows_of(key: PublicKey, data: Buffer) -> Bytes:
-    """The rows of a buffer."""
-    width = key.ciphertext_bytes
-    flat = np.frombuffer(data, np.uint8)
-    if len(flat) % width:
-        raise WrongLength("column", f"is not a whole number of ciphertexts of {width} bytes")
-    return flat.reshape(-1, width)
-
-
-def _check_units(key: PublicKey, rows: Bytes, at: int = 0) -> None:
-    """Refuse rows that are no units; raises NotAUnit."""
-    for i, ciphertext in enumerate(from_rows(rows), at):
-        key.check(ciphertext, f"column[{i}]")
-
-
 def _plaintexts_modulo(p: int, rows: Bytes, key: PublicKey) -> list[int]:
     """The plaintexts modulo one prime of the key: c^(p - 1) = 1 + L p modulo p^2 (Paillier 1999, section 7)."""
     modulus = square_modulus(p)
@@ -343,23 +285,3 @@ def _plaintexts_modulo(p: int, rows: Bytes, key: PublicKey) -> list[int]:
     # (1 + N)^(p - 1) = 1 - q p modulo p^2
     scale = int(gmpy2.invert(-(key.n // p), p))
     return [quotient * scale % p for quotient in modulus.leave_quotients(powers, len(rows))]
-
-
-def _check_rows(key: PublicKey, rows: Bytes, at: int = 0) -> None:
-    """Refuse rows outside (1, N^2), the first of which has number ``at``; raises OutOfRange, TrivialCiphertext."""
-    bound = to_rows([int(key.square)], rows.shape[1])[0]
-    undecided = np.ones(len(rows), np.bool_)
-    for place in range(rows.shape[1]):  # the first byte that differs decides
-        digit = rows[undecided, place]
-        if (digit > bound[place]).any():
-            first = int(np.flatnonzero(undecided)[np.argmax(digit > bound[place])])
-            raise OutOfRange(f"column[{at + first}]", "does not lie in [0, N^2)")
-        undecided[undecided] = digit == bound[place]
-        if not undecided.any():
-            break
-    else:
-        raise OutOfRange(f"column[{at + int(np.argmax(undecided))}]", "does not lie in [0, N^2)")
-    trivial = (rows[:, -1] <= 1) & ~rows[:, -9:-1].any(axis=1)
-    for i in np.flatnonzero(trivial).tolist():
-        if not rows[i, :-1].any():
-            raise TrivialCiphertext(f"column[{at + i}]", f"is {rows[i, -1]}")

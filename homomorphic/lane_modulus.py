@@ -10,22 +10,12 @@ from gmpy2 import mpz
 from numpy.typing import NDArray
 
 from homomorphic import modular_kernels as kernels
-from homomorphic import row_kernels
+from homomorphic.row_total import limbs_for, limbs_of, modulus_words
 from homomorphic.rows import Bytes, Words, exponent_words, from_rows, to_rows, words_of
-from zkcore.lanes import LANES, LIMB_BITS, LIMB_MASK, aligned
+from zkcore.registers import LANES, LIMB_BITS, aligned
 
 FIXED_WINDOW = 6
 """Bits a window of a fixed base's table, where every entry is read."""
-
-
-def limbs_of(value: int | mpz, limbs: int) -> Words:
-    """Limbs of one integer, ``uint64[limbs]``."""
-    return np.array([int(value) >> (LIMB_BITS * j) & LIMB_MASK for j in range(limbs)], np.uint64)
-
-
-def from_limbs(column: Words) -> list[mpz]:
-    """The eight integers of limbs ``uint64[limbs, 8]``."""
-    return [sum(mpz(limb) << (LIMB_BITS * j) for j, limb in enumerate(lane)) for lane in column.T.tolist()]
 
 
 def in_threads(work: Callable[[int, int], Any], blocks: int, threads: int) -> list[Any]:
@@ -47,11 +37,9 @@ class LaneModulus:
 
     def __init__(self, n: int) -> None:
         self.n = int(n)
-        # an even number of limbs, and R so far above n that sums of a few numbers need no reduction
-        self.limbs = 2 * -(-(self.n.bit_length() + 16) // (2 * LIMB_BITS))
+        self.limbs = limbs_for(self.n)
         self.r = 1 << (LIMB_BITS * self.limbs)
-        inverse = -pow(self.n, -1, 1 << LIMB_BITS) % (1 << LIMB_BITS)
-        self.words = np.append(limbs_of(self.n, self.limbs), np.uint64(inverse))
+        self.words = modulus_words(self.n, self.limbs)
         self.one = self.constant(1)
 
     def constant(self, value: int) -> Words:
@@ -101,10 +89,6 @@ class LaneModulus:
         kernels.spread(words, column, 2 * self.limbs)
         kernels.reduce_rows(column, column, self._t(), self.words, self.limbs)
         return column
-
-    def row_total(self) -> "LaneRowTotal":
-        """A running product of rows that never make a column."""
-        return LaneRowTotal(self)
 
     def enter_plaintexts(self, rows: Bytes) -> Words:
         """A column of 1 + m n for integers m below 2n."""
@@ -247,39 +231,3 @@ class LaneModulus:
         raw[:, 0] = 1
         raw[:, self.limbs :] = digits
         return self.multiply(raw, self.constant(self.r))
-
-
-class LaneRowTotal:
-    """A running product modulo n^2 of integers in rows; see :mod:`homomorphic.row_kernels`."""
-
-    def __init__(self, modulus: LaneModulus) -> None:
-        self._modulus, limbs = modulus, modulus.limbs
-        self._square = mpz(modulus.n) ** 2
-        self._bound = limbs_of(self._square, 2 * limbs)
-        self._over = limbs_of(modulus.r % modulus.n, limbs)
-        self._total = aligned(2 * limbs, LANES)
-        self._total[0] = 1
-        self._scratch = [aligned(registers, LANES) for registers in (2 * limbs, 4 * limbs, 2 * limbs, 2 * limbs)]
-        self._blocks = self._missing = 0
-
-    def add(self, rows: Bytes) -> bool:
-        """Multiply by rows; False, after which the product is spoilt, if one is 0, 1, or not below n^2."""
-        if rows.shape[1] * 8 > 2 * LIMB_BITS * self._modulus.limbs:
-            raise ValueError("the rows are wider than numbers below n^2")
-        words = words_of(rows).view()
-        words.flags.writeable = False  # whether they were or not: the kernel is compiled for one type
-        self._blocks += -(-len(rows) // LANES)
-        self._missing += -len(rows) % LANES
-        state, limbs = (self._modulus.words, self._over, *self._scratch), self._modulus.limbs
-        return bool(row_kernels.multiply_raw(self._total, words, self._bound, *state, limbs))
-
-    def value(self) -> mpz:
-        """The product."""
-        n, r, square, limbs = self._modulus.n, self._modulus.r, self._square, self._modulus.limbs
-        low, high = (from_limbs(part) for part in (self._total[:limbs], self._total[limbs:]))
-        r_inverse = gmpy2.invert(r, square)
-        # every number came divided by R^2, and 2 stands where the last block has no number
-        result = gmpy2.powmod(r, 2 * self._blocks * LANES, square) * gmpy2.powmod(2, -self._missing, square)
-        for x0, x1 in zip(low, high, strict=True):
-            result = result * (x0 - x1 * r_inverse * n) % square
-        return result

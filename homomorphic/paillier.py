@@ -37,8 +37,8 @@ from homomorphic.errors import (
     WrongJacobiSymbol,
     WrongKeyLength,
 )
-from homomorphic.modular import from_rows, square_modulus, to_rows
 from homomorphic.primes import blum_prime, primes_below
+from homomorphic.rows import from_rows, to_rows
 from homomorphic.secret import Secret
 from zkcore.errors import OutOfRange, WrongLength
 
@@ -144,6 +144,8 @@ class PublicKey:
 
     @cached_property
     def _arithmetic(self) -> Any:
+        from homomorphic.modular import square_modulus  # and Numba, which not everyone who holds a key needs
+
         return square_modulus(self.n)
 
     @cached_property

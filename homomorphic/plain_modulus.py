@@ -58,10 +58,6 @@ class PlainModulus:
             product = product * value % self._square
         return [product]
 
-    def row_total(self) -> "PlainRowTotal":
-        """As :meth:`LaneModulus.row_total`."""
-        return PlainRowTotal(self._square)
-
     def totals(self, column: list[mpz], order: NDArray[np.int64], starts: NDArray[np.int64]) -> list[mpz]:
         """As :meth:`LaneModulus.totals`."""
         rows = order.tolist()
@@ -114,24 +110,3 @@ class PlainModulus:
                 total += d
             out.append(product * (1 + total % self.n * self.n) % square)
         return out
-
-
-class PlainRowTotal:
-    """As :class:`homomorphic.lane_modulus.LaneRowTotal`."""
-
-    def __init__(self, square: mpz) -> None:
-        self._square, self._product = square, mpz(1)
-
-    def add(self, rows: Bytes) -> bool:
-        """As :meth:`LaneRowTotal.add`."""
-        square, product = self._square, self._product
-        for value in map(mpz, from_rows(rows)):
-            if not 1 < value < square:
-                return False
-            product = product * value % square
-        self._product = product
-        return True
-
-    def value(self) -> mpz:
-        """The product."""
-        return self._product

@@ -11,18 +11,18 @@ a0 x0 + m' n = r R,
 
 Beside the two reductions and three products of half length of a product in :mod:`homomorphic.pairs`, a number costs one
 reduction to enter. All values are positive, A and C below R, a0 and x0 below 2n. Rows are public: what is done depends
-on how many there are, and ends at a number that lies out of range.
+on how many there are, and ends at a number that lies out of range. The machine code is kept and called by
+:mod:`zkcore.machine_code`.
 """
 
 from typing import Any
 
 import numpy as np
+from numba import carray, types
 
 from homomorphic.pairs import accumulate
-from zkcore.kernel import inner, kernel
+from zkcore.kernel import alone, inner
 from zkcore.lanes import (
-    LANES,
-    LIMB_BITS,
     add_high,
     add_low,
     both,
@@ -36,12 +36,16 @@ from zkcore.lanes import (
     u64x8,
 )
 from zkcore.number import constant, load, store, zero_of
+from zkcore.registers import LANES, LIMB_BITS
 
 _zero = zero_of(u64x8)
 _one = constant(1)
 
 LINE = 8
 """Words that come from memory together."""
+
+_WORDS = types.CPointer(types.uint64)
+SIGNATURE = (*[_WORDS] * 10, types.int64)
 
 
 @inner
@@ -122,8 +126,8 @@ def _enter(x: Any, raw: Any, modulus: Any, words: Any, next_at: Any, limbs: Any)
 
 
 @inner
-def _reduce(out: Any, t: Any, modulus: Any, over: Any, limbs: Any) -> Any:
-    """out = (r, C) from t = (a0 x0, a0 m + A x0), ``over`` being R modulo n; two limbs at a time."""
+def _reduce(t: Any, modulus: Any, limbs: Any) -> Any:
+    """t = (m', r, -, (a0 m + A x0) / R) from t = (a0 x0, a0 m + A x0), limbs not normalized; two limbs at a time."""
     inverse, n0, n1 = broadcast(modulus, limbs), broadcast(modulus, 0), broadcast(modulus, 1)
     second = 2 * limbs
     for i in range(0, limbs, 2):
@@ -156,6 +160,11 @@ def _reduce(out: Any, t: Any, modulus: Any, over: Any, limbs: Any) -> Any:
         y = add_high(load(_zero(), t, second + at), k, p)
         store(t, second + at, add_high(add_low(y, s, p), s, q))
         store(t, second + at + 1, add_high(load(_zero(), t, second + at + 1), s, p))
+
+
+@inner
+def _normalize(out: Any, t: Any, limbs: Any) -> Any:
+    """out = (r, C) without the carry out of C, which is returned, from what :func:`_reduce` leaves."""
     rest0 = rest1 = _zero()
     for j in range(limbs):
         x = load(_zero(), t, limbs + j) + rest0
@@ -164,29 +173,56 @@ def _reduce(out: Any, t: Any, modulus: Any, over: Any, limbs: Any) -> Any:
         y = load(_zero(), t, 3 * limbs + j) + load(_zero(), t, j) + rest1
         store(out, limbs + j, low_bits(y))
         rest1 = carry(y)
-    full, rest1 = _zero() - rest1, _zero()
-    for j in range(limbs):  # the carry out of C, at most 1, stands for R
-        y = load(_zero(), out, limbs + j) + both(full, broadcast(over, j)) + rest1
+    return rest1
+
+
+@inner
+def _add_where(out: Any, full: Any, over: Any, limbs: Any) -> Any:
+    """Add R modulo n, ``over``, to C where the carry ``full`` is 1 and not 0."""
+    rest = _zero()
+    for j in range(limbs):
+        y = load(_zero(), out, limbs + j) + both(_zero() - full, broadcast(over, j)) + rest
         store(out, limbs + j, low_bits(y))
-        rest1 = carry(y)
+        rest = carry(y)
 
 
-@kernel
-def multiply_raw(
-    total: Any, words: Any, bound: Any, modulus: Any, over: Any, x: Any, t: Any, raw: Any, turned: Any, limbs: Any
+@alone
+def multiply_rows(
+    rows_at: Any,
+    total_at: Any,
+    sizes_at: Any,
+    bound_at: Any,
+    modulus_at: Any,
+    over_at: Any,
+    x_at: Any,
+    t_at: Any,
+    raw_at: Any,
+    turned_at: Any,
+    count: Any,
 ) -> Any:
     """Multiply ``total = (a0, A)``, ``uint64[2 limbs, 8]``, by rows, each into its lane and divided by R^2.
 
-    ``words`` is ``uint64[n, width]``, the rows' bytes as they lie in memory; a lane without a row in the last eight is
-    multiplied by 2. ``bound`` is n^2. Gives False, and leaves the total spoilt, where a row lies outside (1, n^2).
+    The memory is that of :class:`homomorphic.row_total.LaneRowTotal`: rows ``uint64[count, width]`` of bytes as they
+    lie, the total, what does not change (limbs and width, n^2, the modulus, R modulo n), and room. A lane without a row
+    in the last eight is multiplied by 2. Gives 1, and leaves the total spoilt, where a row lies outside (1, n^2), else
+    0.
     """
-    for first in range(0, words.shape[0], LANES):
+    sizes: Any = carray(sizes_at, (2,))
+    limbs: Any = np.intp(sizes[0])
+    width: Any = np.intp(sizes[1])
+    words, total = carray(rows_at, (count, width)), carray(total_at, (2 * limbs, LANES))
+    bound, modulus, over = carray(bound_at, (2 * limbs,)), carray(modulus_at, (limbs + 1,)), carray(over_at, (limbs,))
+    x, t = carray(x_at, (2 * limbs, LANES)), carray(t_at, (4 * limbs, LANES))
+    raw, turned = carray(raw_at, (2 * limbs, LANES)), carray(turned_at, (2 * limbs + 2, LANES))
+    wrong = first = 0
+    while first < count and not wrong:
         _limbs_of_rows(raw, words, first, turned, 2 * limbs)
         store(x, 0, sign(_outside(raw, bound, 2 * limbs)))
         for lane in range(LANES):
-            if x[0, lane]:
-                return False
-        _enter(x, raw, modulus, words, (first + LANES) * words.shape[1], limbs)
+            wrong |= x[0, lane]
+        first += LANES
+        _enter(x, raw, modulus, words, first * width, limbs)
         accumulate(t, total, 0, x, 0, limbs)
-        _reduce(total, t, modulus, over, limbs)
-    return True
+        _reduce(t, modulus, limbs)
+        _add_where(total, _normalize(total, t, limbs), over, limbs)
+    return 1 if wrong else 0

@@ -8,15 +8,19 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from homomorphic.arrow import rows_of
-from homomorphic.column import CiphertextColumn, sum_of_buffers
+from homomorphic.ciphertext_rows import sum_of_buffers
 from homomorphic.paillier import PublicKey
 from homomorphic.rows import Bytes
 from services.files import replaced
 from zkcore.errors import Malformed
+
+if TYPE_CHECKING:  # columns need Numba, sums of files do not
+    from homomorphic.column import CiphertextColumn
 
 COLUMN = "ciphertext"
 """What a column is called if nobody says."""
@@ -67,20 +71,22 @@ def sum_file(public_key: PublicKey, path: Path, name: str | None = None, threads
     """A ciphertext of the sum of a file's column; as many threads as processors unless said.
 
     Memory stays small whatever the file's size. Raises as :func:`mapped` and
-    :func:`homomorphic.column.sum_of_buffers`.
+    :func:`homomorphic.ciphertext_rows.sum_of_buffers`.
     """
     with mapped(path, public_key.ciphertext_bytes, name) as buffers:
         return sum_of_buffers(public_key, buffers, threads or os.cpu_count() or 1)
 
 
-def read_file(public_key: PublicKey, path: Path, name: str | None = None) -> CiphertextColumn:
+def read_file(public_key: PublicKey, path: Path, name: str | None = None) -> "CiphertextColumn":
     """A file's column; raises as :func:`mapped` and :meth:`CiphertextColumn.from_bytes`."""
+    from homomorphic.column import CiphertextColumn
+
     with mapped(path, public_key.ciphertext_bytes, name) as buffers:
         columns = [CiphertextColumn.from_bytes(public_key, rows.reshape(-1)) for rows in buffers if len(rows)]
     return CiphertextColumn.concatenate(columns)
 
 
-def write_file(path: Path, columns: Iterable[CiphertextColumn], name: str = COLUMN) -> int:
+def write_file(path: Path, columns: Iterable["CiphertextColumn"], name: str = COLUMN) -> int:
     """Write columns one after the other, each as a record batch, so that a file may be larger than memory.
 
     All are of one key. Gives the number of rows. A reader sees all of the file or none.

@@ -12,19 +12,13 @@ time or touches memory that depends on the values.
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import register_model
-from numpy.typing import NDArray
 
 from zkcore.kernel import intrinsic
 from zkcore.number import NumberModel, NumberType
-
-LANES = 8
-LIMB_BITS = 52
-LIMB_MASK = (1 << LIMB_BITS) - 1
-_ALIGNMENT = 64
+from zkcore.registers import LANES, LIMB_BITS, LIMB_MASK
 
 _VECTOR = ir.VectorType(ir.IntType(64), LANES)
 
@@ -201,11 +195,3 @@ def prefetch(typingctx: Any, words: Any, at: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(words, types.intp), emit
-
-
-def aligned(*shape: int) -> NDArray[np.uint64]:
-    """Zeros ``uint64[shape]`` that begin at a multiple of 64 bytes, so that a register never straddles a cache line."""
-    words = int(np.prod(shape))
-    raw = np.zeros(words + _ALIGNMENT // 8, np.uint64)
-    start = -raw.ctypes.data % _ALIGNMENT // 8
-    return raw[start : start + words].reshape(shape)

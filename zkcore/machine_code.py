@@ -22,6 +22,10 @@ from zkcore.kernel_cache import module_folder
 
 _DIGEST_BYTES = 32
 
+_NEEDED = {"memset": "memset", "memcpy": "memcpy", "memmove": "memmove", "NRT_MemInfo_call_dtor": "abort"}
+"""Functions of the C library for what machine code names: LLVM writes calls of the first three; the last would give
+back memory that a kernel has allocated, and these allocate none."""
+
 
 def _compiled(module: str, name: str) -> bytes:
     """Name of the symbol, a newline, and the object code of kernel ``name``, compiled for the module's SIGNATURE."""
@@ -72,6 +76,9 @@ def load(module: str, name: str) -> Callable[..., int]:
     symbol, _, code = _kept(module, name).partition(b"\n")
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
+    for needed, function in _NEEDED.items():
+        if binding.address_of_symbol(needed) is None:  # else Numba has named it
+            binding.add_symbol(needed, ctypes.cast(getattr(ctypes.CDLL(None), function), ctypes.c_void_p).value)
     machine = binding.Target.from_default_triple().create_target_machine(jit=True)
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
     engine.add_object_file(binding.ObjectFileRef.from_data(code))

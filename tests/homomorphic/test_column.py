@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from homomorphic import arrow
 from homomorphic import column as column_module
-from homomorphic.column import CiphertextColumn, sum_of_buffers
+from homomorphic.ciphertext_rows import sum_of_buffers
+from homomorphic.column import CiphertextColumn
 from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
 from homomorphic.modular import LaneModulus, PlainModulus
 from homomorphic.packing import Packing, slots_in

@@ -1,6 +1,8 @@
 """Columns of ciphertexts in Arrow files, as a library and as ``zkshare column``."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,3 +108,14 @@ def test_command(keys: tuple[PublicKey, PrivateKey], column: CiphertextColumn, f
         result = CliRunner().invoke(app, ["column", "sum", *arguments])
         assert result.exit_code == 2
         assert result.stderr
+
+
+def test_command_does_without_numba(keys: tuple[PublicKey, PrivateKey], file: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(keys[0].to_bytes())
+    sum_file(keys[0], file)  # the machine code is kept by now
+    code = "import sys; from services.cli import main\ntry: main()\nfinally: print('numba' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "column", "sum", str(key), str(file)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == "False"
