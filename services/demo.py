@@ -166,12 +166,12 @@ class _CorruptibleShare(KeyShare):
 
     cheating: ClassVar[bool] = False
 
-    def partial_decrypt(self, ciphertext: int, context: bytes) -> PartialDecryption:
-        honest = super().partial_decrypt(ciphertext, context)
+    def partial_decrypt_batch(self, items: Sequence[tuple[int, bytes]]) -> list[PartialDecryption]:
+        honest = super().partial_decrypt_batch(items)
         if not self.cheating:
             return honest
         square = self.key.public_key.square
-        return dataclasses.replace(honest, value=honest.value * self.key.base % square)
+        return [dataclasses.replace(answer, value=answer.value * self.key.base % square) for answer in honest]
 
 
 class _Demonstration:

@@ -142,11 +142,11 @@ class Trustee(rpc.TrusteeServiceServicer):
         )
         sums = products(plan, self._journal, self._parameters)
         self._compare(request, plan, sums)
-        shares = (
-            self._share.partial_decrypt(
-                product, decryption_context(asked.query, head, asked.querier.uri, plan.outline, index)
-            )
-            for index, product in enumerate(sums)
+        shares = self._share.partial_decrypt_batch(
+            [
+                (product, decryption_context(asked.query, head, asked.querier.uri, plan.outline, index))
+                for index, product in enumerate(sums)
+            ]
         )
         return pb.DecryptShareResponse(partial_decryptions=[share.to_bytes() for share in shares])
 

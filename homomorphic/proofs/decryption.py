@@ -42,9 +42,16 @@ from gmpy2 import mpz
 from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import WrongKey
 from homomorphic.paillier import PublicKey
-from homomorphic.proofs.batch import CHALLENGE_BITS, SLACK_BITS, WEIGHT_BITS, bad_items
+from homomorphic.proofs.batch import (
+    CHALLENGE_BITS,
+    SLACK_BITS,
+    WEIGHT_BITS,
+    bad_of_batch,
+    check_one_key,
+    response_bound,
+)
 from homomorphic.secret import Secret
-from zkcore.errors import OutOfRange, Refused
+from zkcore.errors import OutOfRange
 from zkcore.transcript import Transcript
 
 PROTOCOL = "zkshare/decryption-share/v1"
@@ -84,9 +91,12 @@ class Statement:
     context: bytes
 
     def check(self) -> None:
-        """Refuse what no proof can be about: an index of nobody, a C that is no ciphertext, a c_i that is no unit."""
+        """Refuse what no proof can be about: an index of nobody, a C that is no ciphertext, another number no unit."""
         if not 1 <= self.index <= len(self.verification_keys):
             raise OutOfRange("partial.index", f"no party has the index {self.index}")
+        self.public_key.check_unit(self.base, "base")
+        for i, value in enumerate(self.verification_keys, 1):
+            self.public_key.check_unit(value, f"verification_keys[{i}]")
         self.public_key.check(self.ciphertext, "ciphertext")
         self.public_key.check_unit(self.value, "partial.value")
 
@@ -142,8 +152,7 @@ def secret_bits(bits: int) -> int:
 
 
 def _response_bound(bits: int) -> int:
-    k = secret_bits(bits) + CHALLENGE_BITS
-    return (1 << (k + SLACK_BITS)) + (1 << k)
+    return response_bound(secret_bits(bits))
 
 
 def prove(statement: Statement, witness: Witness) -> DecryptionProof:
@@ -177,7 +186,8 @@ def prove_batch(statements: Sequence[Statement], witness: Witness) -> list[Decry
     return proofs
 
 
-def _check(statement: Statement, proof: DecryptionProof) -> None:
+def _check(statement: Statement, proof: DecryptionProof) -> tuple[Statement, DecryptionProof]:
+    """Refuse what is malformed, pass on what is not."""
     statement.check()
     key = statement.public_key
     if proof.bits != key.bits:
@@ -186,6 +196,7 @@ def _check(statement: Statement, proof: DecryptionProof) -> None:
     key.check_unit(proof.b, "partial.proof.b")
     if not 0 <= proof.z < _response_bound(key.bits):
         raise OutOfRange("partial.proof.z", "is not below its bound")
+    return statement, proof
 
 
 def _hold(items: Sequence[tuple[Statement, DecryptionProof]]) -> bool:
@@ -223,8 +234,7 @@ def verify(statement: Statement, proof: DecryptionProof) -> bool:
     Refused
         The statement or the proof is malformed: not ciphertexts, a response out of its range, another key's length.
     """
-    _check(statement, proof)
-    return _hold([(statement, proof)])
+    return _hold([_check(statement, proof)])
 
 
 def verify_batch(items: Sequence[tuple[Statement, DecryptionProof]]) -> list[int]:
@@ -235,13 +245,5 @@ def verify_batch(items: Sequence[tuple[Statement, DecryptionProof]]) -> list[int
     WrongKey
         The items are about different keys.
     """
-    if len({statement.public_key.fingerprint for statement, _ in items}) > 1:
-        raise WrongKey("items", "are about different keys")
-    malformed = []
-    for i, (statement, proof) in enumerate(items):
-        try:
-            _check(statement, proof)
-        except Refused:
-            malformed.append(i)
-    sound = [i for i in range(len(items)) if i not in set(malformed)]
-    return sorted(malformed + bad_items(sound, lambda some: _hold([items[i] for i in some])))
+    check_one_key(items)
+    return bad_of_batch(items, lambda item: _check(*item), _hold)

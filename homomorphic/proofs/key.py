@@ -23,6 +23,7 @@ True
 False
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gmpy2
@@ -31,6 +32,7 @@ from gmpy2 import mpz
 from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import NotAUnit, WrongKey
 from homomorphic.paillier import TRIAL_DIVISION_BOUND, PrivateKey, PublicKey, power_of_secret
+from homomorphic.proofs.batch import bad_of_batch
 from zkcore.errors import OutOfRange, WrongLength
 from zkcore.transcript import Transcript
 
@@ -101,14 +103,8 @@ def prove(statement: Statement, private_key: PrivateKey) -> KeyProof:
     return KeyProof(key.bits, v, tuple(y))
 
 
-def verify(statement: Statement, proof: KeyProof) -> bool:
-    """Whether the proof convinces.
-
-    Raises
-    ------
-    WrongKey, WrongLength, OutOfRange, NotAUnit
-        The proof is for a key of another length or has another number of roots; a root outside ``(0, N)`` or no unit.
-    """
+def _check(statement: Statement, proof: KeyProof) -> tuple[Statement, KeyProof]:
+    """Refuse what is malformed, pass on what is not."""
     key = statement.public_key
     if proof.bits != key.bits:
         raise WrongKey("key_proof", f"is for a key of {proof.bits} bits, not {key.bits}")
@@ -119,8 +115,32 @@ def verify(statement: Statement, proof: KeyProof) -> bool:
             raise OutOfRange(f"key_proof.{part}", "does not lie in (0, N)")
         if gmpy2.gcd(value, key.modulus) != 1:
             raise NotAUnit(f"key_proof.{part}", "shares a factor with the modulus")
+    return statement, proof
+
+
+def _holds(statement: Statement, proof: KeyProof) -> bool:
+    key = statement.public_key
     if gmpy2.jacobi(proof.v, key.modulus) != gmpy2.jacobi(-1, key.modulus):
         return False
     if gmpy2.powmod(proof.v, key.n, key.square) != key.h:
         return False
     return all(gmpy2.powmod(y, key.n, key.modulus) == x for y, x in zip(proof.y, statement.challenges(), strict=True))
+
+
+def verify(statement: Statement, proof: KeyProof) -> bool:
+    """Whether the proof convinces.
+
+    Raises
+    ------
+    WrongKey, WrongLength, OutOfRange, NotAUnit
+        The proof is for a key of another length or has another number of roots; a root outside ``(0, N)`` or no unit.
+    """
+    return _holds(*_check(statement, proof))
+
+
+def verify_batch(items: Sequence[tuple[Statement, KeyProof]]) -> list[int]:
+    """Indices of the items that do not convince, malformed ones among them.
+
+    Each is about another modulus, so nothing can be joined: it takes as long as one by one.
+    """
+    return bad_of_batch(items, lambda item: _check(*item), lambda some: all(_holds(*item) for item in some))

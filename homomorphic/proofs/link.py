@@ -57,40 +57,38 @@ from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import SlotOverflow, WrongKey
 from homomorphic.packing import SLOT_BITS, VALUE_BITS, Packing
 from homomorphic.paillier import PublicKey
-from homomorphic.proofs.batch import CHALLENGE_BITS, SLACK_BITS, WEIGHT_BITS, bad_items
+from homomorphic.proofs.batch import (
+    CHALLENGE_BITS,
+    SLACK_BITS,
+    WEIGHT_BITS,
+    bad_of_batch,
+    check_one_key,
+    check_point,
+    response_bound,
+)
 from zkcore import babyjubjub, pedersen
 from zkcore.babyjubjub import Point
 from zkcore.babyjubjub_msm import multi_multiply
 from zkcore.bn254 import R
-from zkcore.errors import NotOnCurve, OutOfRange, PointAtInfinity, Refused, WrongLength
+from zkcore.errors import OutOfRange, WrongLength
 from zkcore.transcript import Transcript
 
 PROTOCOL = "zkshare/link/v1"
 
 _ALPHA_BITS = VALUE_BITS + CHALLENGE_BITS + SLACK_BITS
-_Z_BOUND = (1 << _ALPHA_BITS) + (1 << (VALUE_BITS + CHALLENGE_BITS))
+_Z_BOUND = response_bound(VALUE_BITS)
 assert _Z_BOUND < babyjubjub.ORDER // 2  # what makes equality modulo l an equality of integers
 
 _TAG = b"zks-link"
 
 
 def _w_bound(bits: int) -> int:
-    rho_bits = bits // 2
-    return (1 << (rho_bits + CHALLENGE_BITS + SLACK_BITS)) + (1 << (rho_bits + CHALLENGE_BITS))
+    return response_bound(bits // 2)
 
 
 def _packed(values: Sequence[int]) -> int:
     """sum of values[j] 2^(96 j), also for integers wider than a slot."""
     return sum(value << (SLOT_BITS * j) for j, value in enumerate(values))
-
-
-def _check_point(point: Point, part: str) -> None:
-    if not (0 <= point[0] < R and 0 <= point[1] < R):
-        raise OutOfRange(part, "has a coordinate that is not below the field's modulus")
-    if not babyjubjub.on_curve(point):
-        raise NotOnCurve(part, "is not on Baby Jubjub")
-    if point == babyjubjub.IDENTITY:
-        raise PointAtInfinity(part, "is the neutral element, which hides nothing")
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Statement:
         self.public_key.check(self.ciphertext, "ciphertext")
         Packing(len(self.commitments)).fit(self.public_key.bits)
         for j, point in enumerate(self.commitments):
-            _check_point(point, f"commitments[{j}]")
+            check_point(point, f"commitments[{j}]")
 
     def challenge(self, a: int, b: Sequence[Point]) -> int:
         """The Fiat-Shamir challenge: every public value goes into it."""
@@ -179,7 +177,7 @@ class LinkProof:
         w = reader.integer_below(_w_bound(bits), "w")
         reader.end()
         for j, point in enumerate(b):
-            _check_point(point, f"link_proof.b[{j}]")
+            check_point(point, f"link_proof.b[{j}]")
         return cls(bits, a, b, z, u, w)
 
 
@@ -229,7 +227,8 @@ def prove(statement: Statement, values: Sequence[int], rho: int, blindings: Sequ
     )
 
 
-def _check(statement: Statement, proof: LinkProof) -> None:
+def _check(statement: Statement, proof: LinkProof) -> tuple[Statement, LinkProof, int]:
+    """Refuse what is malformed; statement, proof and challenge of what is not."""
     statement.check()
     key, count = statement.public_key, len(statement.commitments)
     if proof.bits != key.bits:
@@ -239,13 +238,14 @@ def _check(statement: Statement, proof: LinkProof) -> None:
             raise WrongLength(f"link_proof.{name}", f"{len(items)} items for {count} commitments")
     key.check_unit(proof.a, "link_proof.a")
     for j in range(count):
-        _check_point(proof.b[j], f"link_proof.b[{j}]")
+        check_point(proof.b[j], f"link_proof.b[{j}]")
         if not 0 <= proof.z[j] < _Z_BOUND:
             raise OutOfRange(f"link_proof.z[{j}]", "is not below its bound")
         if not 0 <= proof.u[j] < babyjubjub.ORDER:
             raise OutOfRange(f"link_proof.u[{j}]", "is not below the subgroup's order")
     if not 0 <= proof.w < _w_bound(key.bits):
         raise OutOfRange("link_proof.w", "is not below its bound")
+    return statement, proof, statement.challenge(proof.a, proof.b)
 
 
 def verify(statement: Statement, proof: LinkProof) -> bool:
@@ -257,8 +257,7 @@ def verify(statement: Statement, proof: LinkProof) -> bool:
         The statement or the proof is malformed: numbers out of their ranges, no units, points off the curve, another
         number of values, another key's length.
     """
-    _check(statement, proof)
-    return _hold([(statement, proof, statement.challenge(proof.a, proof.b))])
+    return _hold([_check(statement, proof)])
 
 
 def _hold(items: Sequence[tuple[Statement, LinkProof, int]]) -> bool:
@@ -299,14 +298,5 @@ def verify_batch(items: Sequence[tuple[Statement, LinkProof]]) -> list[int]:
     WrongKey
         The items are about different keys.
     """
-    if len({statement.public_key.fingerprint for statement, _ in items}) > 1:
-        raise WrongKey("items", "are about different keys")
-    sound: dict[int, tuple[Statement, LinkProof, int]] = {}
-    for i, (statement, proof) in enumerate(items):
-        try:
-            _check(statement, proof)
-        except Refused:
-            continue
-        sound[i] = (statement, proof, statement.challenge(proof.a, proof.b))
-    malformed = [i for i in range(len(items)) if i not in sound]
-    return sorted(malformed + bad_items(list(sound), lambda some: _hold([sound[i] for i in some])))
+    check_one_key(items)
+    return bad_of_batch(items, lambda item: _check(*item), _hold)

@@ -8,7 +8,16 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["homomorphic.column", "homomorphic.proofs.key", "homomorphic.proofs.link", "homomorphic.proofs.decryption"],
+    [
+        "homomorphic.column",
+        "homomorphic.proofs.committed_range",
+        "homomorphic.proofs.decryption",
+        "homomorphic.proofs.key",
+        "homomorphic.proofs.link",
+        "homomorphic.proofs.plaintext",
+        "homomorphic.proofs.range",
+        "homomorphic.proofs.weights",
+    ],
 )
 def test_examples(module: str) -> None:
     results = doctest.testmod(importlib.import_module(module))

@@ -407,8 +407,8 @@ class WrongShare:
     def __init__(self, share: KeyShare) -> None:
         self._share = share
 
-    def partial_decrypt(self, ciphertext: int, context: bytes) -> Any:
-        return self._share.partial_decrypt(ciphertext, b"another context")
+    def partial_decrypt_batch(self, items: list[tuple[int, bytes]]) -> Any:
+        return self._share.partial_decrypt_batch([(ciphertext, b"another context") for ciphertext, _ in items])
 
 
 async def test_a_wrong_share_is_named_and_the_others_suffice(running: Running) -> None:
