@@ -15,7 +15,7 @@ import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
-from homomorphic.column import sum_of_buffers
+from homomorphic.ciphertext_rows import sum_of_buffers
 from homomorphic.threshold import PartialDecryption
 from services import statements
 from services.api.zkshare.v1 import aggregate_pb2 as pb
