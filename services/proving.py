@@ -13,6 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
 from services.gathering import Gatherer
+from services.metrics import BATCH_SIZE
 from services.server import Workers
 from zkcore.errors import Refused
 from zkcore.groth16 import PreparedVerifyingKey, Proof, VerifyingKey
@@ -111,6 +112,7 @@ def _verify(items: Sequence[_Item]) -> list[bool | Refused]:
         except Refused as refused:
             verdicts[index] = refused
     indices = list(read)
+    BATCH_SIZE.observe(len(indices))
     for bad in verify_batch(read.values()):
         verdicts[indices[bad]] = False
     return verdicts

@@ -4,6 +4,9 @@ import typer
 
 from services.cli.output import AsJson, say
 
+SHOWN = ("bmi2", "adx", "avx2", "avx512f", "avx512dq", "avx512ifma")
+"""Features of x86-64 processors that matter here; eight lanes need the last three."""
+
 app = typer.Typer(add_completion=False)
 
 
@@ -24,8 +27,17 @@ def info(as_json: AsJson = False) -> None:
         "numba": numba.__version__,
         "back_end": cpu.BACKEND,
         "processor": binding.get_host_cpu_name(),
+        "processor_features": [name for name in SHOWN if binding.get_host_cpu_features().get(name, False)],
         "kernel_cache": str(folder) if folder else None,
         "kernel_cache_warm": bool(folder and any(folder.rglob("*.nbc"))),
         "home": str(home()),
     }
-    say(as_json, data, "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in data.items()))
+    lines = (f"{name.replace('_', ' ')}: {readable(value)}" for name, value in data.items())
+    say(as_json, data, "\n".join(lines))
+
+
+def readable(value: object) -> str:
+    """A value for a person: lists as words, yes and no, and "none" for what is not there."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(value) if isinstance(value, list) else str(value or "none")
