@@ -25,7 +25,7 @@ from services.ledger import Ledger
 from services.parameters import Dataset, PublicParameters
 from services.server import FREE_PORT, Address, Server, Workers
 from services.store import Conflict
-from services.store.sqlite import SqliteDatabase
+from services.store.opening import open_database
 from zkcore.bn254 import R
 from zkcore.errors import Malformed
 from zkcore.merkle import MerkleTree
@@ -92,7 +92,7 @@ class Department(rpc.DepartmentServiceServicer):
     async def start(self) -> None:
         """Opens the records, anchors what a crash left unanchored, serves."""
         await self._workers.run(self._parameters.check_published, self._ledger)
-        self._database = await self._workers.run(SqliteDatabase, self._config.database)
+        self._database = await self._workers.run(open_database, self._config.database)
         for name in self._config.datasets:
             await self._workers.run(self._open, self._parameters.named(name).name)
         await self._server.start()

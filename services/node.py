@@ -30,7 +30,7 @@ from services.releases import Releases
 from services.replication import LogServicer
 from services.server import FREE_PORT, Address, Repeated, Server, Servicer, Workers, channel
 from services.store import StoreError
-from services.store.opening import open_database, segments_beside
+from services.store.opening import open_database, segments_of
 from services.submission import Intake, SubmissionServicer
 from services.verification import SubmissionVerifier
 from services.web.connect import ConnectApplication
@@ -52,7 +52,7 @@ class NodeConfig:
     Attributes
     ----------
     database
-        File of the log, the releases and the score requests.
+        File, or PostgreSQL URL, of the log, the releases and the score requests.
     rights
         Who may query which dataset.
     listen
@@ -61,13 +61,16 @@ class NodeConfig:
         How often the head of a log that has grown is put on the ledger; a query does so at once.
     web
         Where it shows its page and offers its services over HTTPS; None for nowhere.
+    segments
+        Directory of the log's ciphertexts; None for one beside the database's file.
     """
 
-    database: Path
+    database: Path | str
     rights: Rights
     listen: Address = FREE_PORT
     anchor_seconds: float = 5.0
     web: Address | None = None
+    segments: Path | None = None
 
 
 class Node:
@@ -123,7 +126,7 @@ class Node:
         run = self._workers.run
         await run(self._parameters.check_published, self._ledger)
         self._database = await run(open_database, self._config.database)
-        self._journal = await run(Journal, self._database, segments_beside(self._config.database))
+        self._journal = await run(Journal, self._database, segments_of(self._config.database, self._config.segments))
         await run(self._check_anchored)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._intake = Intake(self._journal, verifier, self._identity, self._workers, self._clock)

@@ -52,19 +52,8 @@ class Releases:
         self._database = database
         self._clock = clock
         self._lock = threading.Lock()
-        self._released: dict[str, Released] = {}
-        for number, dataset, head_size in database.query(
-            "SELECT number, dataset, head_size FROM release ORDER BY number"
-        ):
-            cohorts = database.query(
-                "SELECT positions FROM cohort JOIN release_cohort ON release_cohort.root = cohort.root"
-                " WHERE number = ? ORDER BY ordinal",
-                number,
-            )
-            before = self._released.get(dataset, Released())
-            self._released[dataset] = before.after(
-                (Cohort.from_bytes(positions) for (positions,) in cohorts), head_size
-            )
+        self._uncertain = False
+        self._released = self._read()
 
     def released(self, dataset: str) -> Released:
         """What has been released from a dataset."""
@@ -96,12 +85,17 @@ class Releases:
             The release could not be written, so nothing may be released.
         """
         with self._lock:
+            if self._uncertain:  # a write failed at its end, and the database may have kept it
+                self._released = self._read()
+                self._uncertain = False
             before = self.head_size(request)
             if before not in (None, head_size):
                 raise AnotherHead("head.size", f"the request was decided at the head of {before} entries")
             decided = plan(query, records, head_size, self.released(query.dataset), minimum)
             if before is None:
+                self._uncertain = True
                 self._write(request, querier, decided)
+                self._uncertain = False
                 self._released[query.dataset] = self.released(query.dataset).after(decided.cohorts, head_size)
             return decided
 
@@ -139,6 +133,21 @@ class Releases:
             number,
         )
         return tuple(length // 8 for (length,) in rows)
+
+    def _read(self) -> dict[str, Released]:
+        """What is released by the list on disk."""
+        found: dict[str, Released] = {}
+        for number, dataset, head_size in self._database.query(
+            "SELECT number, dataset, head_size FROM release ORDER BY number"
+        ):
+            cohorts = self._database.query(
+                "SELECT positions FROM cohort JOIN release_cohort ON release_cohort.root = cohort.root"
+                " WHERE number = ? ORDER BY ordinal",
+                number,
+            )
+            before = found.get(dataset, Released())
+            found[dataset] = before.after((Cohort.from_bytes(positions) for (positions,) in cohorts), head_size)
+        return found
 
     def _write(self, request: bytes, querier: str, decided: Plan) -> None:
         with self._database.transaction() as transaction:

@@ -29,7 +29,7 @@ from services.receipts import decryption_context
 from services.releases import Releases
 from services.replication import Replica
 from services.server import FREE_PORT, Address, Repeated, Server, Workers, channel
-from services.store.opening import open_database, segments_beside
+from services.store.opening import open_database, segments_of
 from services.verification import SubmissionVerifier
 
 
@@ -40,7 +40,7 @@ class TrusteeConfig:
     Attributes
     ----------
     database
-        File of its replica and its list of releases.
+        File, or PostgreSQL URL, of its replica and its list of releases.
     node
         Where the operator's node listens.
     rights
@@ -49,13 +49,16 @@ class TrusteeConfig:
         Where it listens.
     follow_seconds
         How often it looks for new heads on the ledger; a query makes it look at once.
+    segments
+        Directory of the replica's ciphertexts; None for one beside the database's file.
     """
 
-    database: Path
+    database: Path | str
     node: Address
     rights: Rights
     listen: Address = FREE_PORT
     follow_seconds: float = 1.0
+    segments: Path | None = None
 
 
 class Trustee(rpc.TrusteeServiceServicer):
@@ -92,7 +95,8 @@ class Trustee(rpc.TrusteeServiceServicer):
         """Opens the replica, checks the network's parameters against the ledger, serves."""
         await self._workers.run(self._parameters.check_published, self._ledger)
         self._database = await self._workers.run(open_database, self._config.database)
-        self._journal = await self._workers.run(Journal, self._database, segments_beside(self._config.database))
+        segments = segments_of(self._config.database, self._config.segments)
+        self._journal = await self._workers.run(Journal, self._database, segments)
         self._releases = await self._workers.run(Releases, self._database, self._clock)
         self._channel = channel(self._identity, self._config.node, Role.OPERATOR, self._parameters.operator)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)

@@ -7,33 +7,20 @@ field.
 """
 
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from services.store import Conflict, Row, TooNew, Unavailable, Value
+from services.store.migrations import migrations
 
 APPLICATION_ID = int.from_bytes(b"zksh", "big")
 """Marks the file as ours (SQLite's ``application_id``)."""
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
-
-
-def migrations() -> list[str]:
-    """SQL of every migration, in order; the files are numbered from 0001 without a gap."""
-    found = sorted(
-        (file for file in files("services.store").joinpath("migrations").iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    for number, file in enumerate(found, 1):
-        if not re.fullmatch(rf"{number:04}_[a-z_]+\.sql", file.name):
-            raise RuntimeError(f"migration {file.name} is not number {number:04}")
-    return [file.read_text(encoding="utf-8") for file in found]
 
 
 class SqliteTransaction:

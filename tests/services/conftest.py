@@ -1,6 +1,7 @@
 """A running network that the tests of the services share: its connections are tapped, its log lines are kept."""
 
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 from services.network import LocalNetwork
 from services.receipts import SubmissionReceipt
 from services.scoring import ScoreRequest
-from tests.services import parties
+from tests.services import parties, postgres
 from tests.services.wiretap import Tap, tapped_channel
 
 
@@ -87,3 +88,26 @@ async def _file(running: Running) -> None:
         if len(running.receipts) == 3:
             await network.node.anchor()
     await network.node.anchor()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.PostgresServer]:
+    """A PostgreSQL server of the tests' own."""
+    programs = postgres.programs()
+    if programs is None:
+        why = "NOT TESTED: no PostgreSQL server is installed here (Debian package postgresql)"
+        if os.environ.get(postgres.REQUIRED) == "required":
+            pytest.fail(why)
+        pytest.skip(why)
+    server = postgres.PostgresServer(programs)
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a new store may be made: a file, then a PostgreSQL database."""
+    if request.param == "sqlite":
+        return tmp_path / "store.db"
+    server: postgres.PostgresServer = request.getfixturevalue("postgres_server")
+    return server.fresh()
