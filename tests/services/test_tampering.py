@@ -106,7 +106,13 @@ class Flows:
         verifier = SubmissionVerifier(self.network.parameters, self.network.ledger.is_root)
         first = self.network.ledger.heads()[0]
         async with channel(identity, node.address, Role.OPERATOR, "operator") as there:
-            replica = Replica(Journal(database), verifier, self.network.ledger, there, self.network.workers)
+            replica = Replica(
+                Journal(database, self.directory / f"replica-{self.replicas}.segments"),
+                verifier,
+                self.network.ledger,
+                there,
+                self.network.workers,
+            )
             await replica.follow(Head(first.size, first.root))
         database.close()
 
