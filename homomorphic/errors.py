@@ -55,3 +55,17 @@ class NotEnoughShares(Refused):
     def __init__(self, part: str, why: str, wrong: tuple[int, ...]) -> None:
         super().__init__(part, why)
         self.wrong = wrong
+
+
+class WrongDealing(Refused):
+    """What old parties sent to a new one does not fit what they published.
+
+    Parameters
+    ----------
+    wrong
+        Indices of those old parties.
+    """
+
+    def __init__(self, part: str, why: str, wrong: tuple[int, ...]) -> None:
+        super().__init__(part, why)
+        self.wrong = wrong

@@ -7,7 +7,7 @@ unknown order: log of c_i^2 to the base C^4 = log of v_i to the base V.
 Chaum and Pedersen 1992, carried to groups of unknown order by Shoup 2000 and to Paillier by Fouque, Poupard and Stern
 2000 and by Damgard and Jurik 2001 (section 4.1), made non-interactive by Fiat and Shamir:
 
-    prover    r uniform in [0, 2^(K + 180)) where the secret Delta s_i is below 2^K
+    prover    r uniform in [0, 2^(K + 180)) where the secret Delta s_i is below 2^K, K public
               a = (C^4)^r,  b = V^r,  e = H(transcript) of 100 bits,  z = r + e Delta s_i  (over the integers)
     verifier  0 <= z < 2^(K + 180) + 2^(K + 100),  a, b, c_i units modulo N^2,
               (C^4)^z = a (c_i^2)^e  and  V^z = b v_i^e   modulo N^2, each up to sign
@@ -34,7 +34,6 @@ import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import factorial
 
 import gmpy2
 from gmpy2 import mpz
@@ -56,8 +55,8 @@ from zkcore.transcript import Transcript
 
 PROTOCOL = "zkshare/decryption-share/v1"
 
-MOST_PARTIES = 16
-"""The largest committee."""
+MOST_EXPONENT_BITS = 1 << 15
+"""The longest secret exponent, so that a proof stays short whatever a message says."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ class Statement:
         V, a generator of the squares modulo N^2.
     verification_keys
         All the v_i of the committee, in the order of the indices 1, 2, ...
+    exponent_bits
+        K, the length of the secret exponents.
     index
         Which party answers, from 1.
     ciphertext
@@ -85,6 +86,7 @@ class Statement:
     public_key: PublicKey
     base: int
     verification_keys: tuple[int, ...]
+    exponent_bits: int
     index: int
     ciphertext: int
     value: int
@@ -92,6 +94,8 @@ class Statement:
 
     def check(self) -> None:
         """Refuse what no proof can be about: an index of nobody, a C that is no ciphertext, another number no unit."""
+        if not 2 * self.public_key.bits <= self.exponent_bits <= MOST_EXPONENT_BITS:
+            raise OutOfRange("exponent_bits", f"{self.exponent_bits} is no length of a share's exponent")
         if not 1 <= self.index <= len(self.verification_keys):
             raise OutOfRange("partial.index", f"no party has the index {self.index}")
         self.public_key.check_unit(self.base, "base")
@@ -109,6 +113,7 @@ class Statement:
         transcript.append("base", key.ciphertext_to_bytes(self.base))
         for verification_key in self.verification_keys:
             transcript.append("verification key", key.ciphertext_to_bytes(verification_key))
+        transcript.append_int("exponent bits", self.exponent_bits)
         transcript.append_int("index", self.index)
         transcript.append("ciphertext", key.ciphertext_to_bytes(self.ciphertext))
         transcript.append("value", key.ciphertext_to_bytes(self.value))
@@ -126,33 +131,28 @@ class Witness(Secret):
 
 @dataclass(frozen=True)
 class DecryptionProof:
-    """The proof: ``a`` and ``b`` modulo N^2, the response ``z``; ``bits`` is the key's length, for the encoding."""
+    """The proof: ``a`` and ``b`` modulo N^2, the response ``z``.
+
+    ``bits`` is the key's length and ``exponent_bits`` the secret exponent's, for the encoding.
+    """
 
     bits: int
+    exponent_bits: int
     a: int
     b: int
     z: int
 
     def write(self, writer: Writer) -> Writer:
         """Append the proof to a message."""
-        length = width(1 << 2 * self.bits)
-        return writer.integers((self.a, self.b), length).integer(self.z, width(_response_bound(self.bits)))
+        writer.integer(self.exponent_bits, 2).integers((self.a, self.b), width(1 << 2 * self.bits))
+        return writer.integer(self.z, width(response_bound(self.exponent_bits)))
 
     @classmethod
     def read(cls, reader: Reader, bits: int) -> "DecryptionProof":
         """Take a proof for a key of ``bits`` bits from a message."""
-        length = width(1 << 2 * bits)
+        exponent_bits, length = reader.integer(2), width(1 << 2 * bits)
         a, b = reader.integer(length), reader.integer(length)
-        return cls(bits, a, b, reader.integer_below(_response_bound(bits), "proof.z"))
-
-
-def secret_bits(bits: int) -> int:
-    """K for a key of ``bits`` bits: a share is below N^2, Delta at most the factorial of the largest committee."""
-    return 2 * bits + factorial(MOST_PARTIES).bit_length()
-
-
-def _response_bound(bits: int) -> int:
-    return response_bound(secret_bits(bits))
+        return cls(bits, exponent_bits, a, b, reader.integer_below(response_bound(exponent_bits), "proof.z"))
 
 
 def prove(statement: Statement, witness: Witness) -> DecryptionProof:
@@ -168,38 +168,39 @@ def prove_batch(statements: Sequence[Statement], witness: Witness) -> list[Decry
     WrongKey
         The statements are about different keys; and what :meth:`Statement.check` raises.
     """
-    if len({(statement.public_key.fingerprint, statement.base) for statement in statements}) > 1:
+    if len({(one.public_key.fingerprint, one.base, one.exponent_bits) for one in statements}) > 1:
         raise WrongKey("statements", "are about different keys")
     if not statements:
         return []
     for statement in statements:
         statement.check()
     key, base = statements[0].public_key, statements[0].base
-    bits = secret_bits(key.bits) + CHALLENGE_BITS + SLACK_BITS
+    exponent_bits = statements[0].exponent_bits
+    bits = exponent_bits + CHALLENGE_BITS + SLACK_BITS
     nonces = [secrets.randbits(bits) for _ in statements]
     fourths = [int(gmpy2.powmod(statement.ciphertext, 4, key.square)) for statement in statements]
     powers = key.powers(fourths + [base] * len(nonces), nonces + nonces, bits)
     proofs = []
     for statement, r, a, b in zip(statements, nonces, powers, powers[len(nonces) :], strict=False):
         e = statement.challenge(a, b)
-        proofs.append(DecryptionProof(key.bits, a, b, r + e * witness.exponent))
+        proofs.append(DecryptionProof(key.bits, exponent_bits, a, b, r + e * witness.exponent))
     return proofs
 
 
-def _check(statement: Statement, proof: DecryptionProof) -> tuple[Statement, DecryptionProof]:
+def check(statement: Statement, proof: DecryptionProof) -> tuple[Statement, DecryptionProof]:
     """Refuse what is malformed, pass on what is not."""
     statement.check()
     key = statement.public_key
-    if proof.bits != key.bits:
-        raise WrongKey("partial.proof", f"is for a key of {proof.bits} bits, not {key.bits}")
+    if (proof.bits, proof.exponent_bits) != (key.bits, statement.exponent_bits):
+        raise WrongKey("partial.proof", f"is for a key of {proof.bits} bits or for longer shares, not for this key")
     key.check_unit(proof.a, "partial.proof.a")
     key.check_unit(proof.b, "partial.proof.b")
-    if not 0 <= proof.z < _response_bound(key.bits):
+    if not 0 <= proof.z < response_bound(statement.exponent_bits):
         raise OutOfRange("partial.proof.z", "is not below its bound")
     return statement, proof
 
 
-def _hold(items: Sequence[tuple[Statement, DecryptionProof]]) -> bool:
+def hold(items: Sequence[tuple[Statement, DecryptionProof]]) -> bool:
     """Whether both equations of every item hold up to sign, by one random combination of all of them.
 
     The powers by the long responses are gathered by base first: proofs about the same ciphertext, and all proofs of one
@@ -234,7 +235,7 @@ def verify(statement: Statement, proof: DecryptionProof) -> bool:
     Refused
         The statement or the proof is malformed: not ciphertexts, a response out of its range, another key's length.
     """
-    return _hold([_check(statement, proof)])
+    return hold([check(statement, proof)])
 
 
 def verify_batch(items: Sequence[tuple[Statement, DecryptionProof]]) -> list[int]:
@@ -246,4 +247,4 @@ def verify_batch(items: Sequence[tuple[Statement, DecryptionProof]]) -> list[int
         The items are about different keys.
     """
     check_one_key(items)
-    return bad_of_batch(items, lambda item: _check(*item), _hold)
+    return bad_of_batch(items, lambda item: check(*item), hold)

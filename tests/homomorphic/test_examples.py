@@ -10,6 +10,7 @@ import pytest
     "module",
     [
         "homomorphic.column",
+        "homomorphic.proofs.column_decryption",
         "homomorphic.proofs.committed_range",
         "homomorphic.proofs.decryption",
         "homomorphic.proofs.key",
@@ -17,6 +18,7 @@ import pytest
         "homomorphic.proofs.plaintext",
         "homomorphic.proofs.range",
         "homomorphic.proofs.weights",
+        "homomorphic.resharing",
     ],
 )
 def test_examples(module: str) -> None:

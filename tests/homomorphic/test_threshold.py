@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from homomorphic.errors import NotAUnit, NotEnoughShares, TrivialCiphertext, WrongJacobiSymbol, WrongKey, WrongShare
 from homomorphic.paillier import PrivateKey, PublicKey, randomness_base
 from homomorphic.proofs import decryption
-from homomorphic.threshold import KeyShare, PartialDecryption, ThresholdKey, deal, deal_from_primes
+from homomorphic.proofs.batch import response_bound
+from homomorphic.threshold import KeyShare, PartialDecryption, ThresholdKey, deal, deal_from_primes, lagrange_at_zero
 from tests.homomorphic.conftest import safe_primes
 from zkcore.errors import Malformed, OutOfRange, Refused, WrongLength
 
@@ -62,9 +63,12 @@ def test_fewer_than_the_threshold_are_refused(toy_committee: Committee) -> None:
 
 
 def test_fewer_than_the_threshold_interpolate_to_something_else(toy_committee: Committee) -> None:
-    _ciphertext, partials = answers(toy_committee, 5)
+    key, (_, partials) = toy_committee[0], answers(toy_committee, 5)
+    product = 1
+    for i, coefficient in lagrange_at_zero([1, 2], key.parties).items():
+        product *= pow(partials[i - 1].value, 2 * coefficient, int(key.public_key.square))
     with pytest.raises(NotAUnit, match="do not combine"):
-        toy_committee[0]._interpolate({p.index: p.value for p in partials[:2]})
+        key._plaintext(product)
 
 
 def test_a_single_private_key_agrees(toy_committee: Committee) -> None:
@@ -176,6 +180,7 @@ def tampered(statement: decryption.Statement) -> dict[str, decryption.Statement]
         "verification_keys": replace(statement, verification_keys=(*keys[:-1], keys[-1] ** 2 % int(key.square))),
         "verification_keys (fewer)": replace(statement, verification_keys=keys[:-1]),
         "verification_keys (its own)": replace(statement, verification_keys=(keys[1], keys[0], *keys[2:])),
+        "exponent_bits": replace(statement, exponent_bits=statement.exponent_bits + 1),
         "index": replace(statement, index=2),
         "ciphertext": replace(statement, ciphertext=key.add(statement.ciphertext, statement.ciphertext)),
         "ciphertext (negated)": replace(statement, ciphertext=int(key.square - statement.ciphertext)),
@@ -190,8 +195,10 @@ def test_every_value_of_the_statement_is_bound(toy_committee: Committee) -> None
     statement, proof = toy_committee[0].statement(ciphertext, partials[0], CONTEXT), partials[0].proof
     assert decryption.verify(statement, proof)
     changed = tampered(statement)
+    with pytest.raises(WrongKey):
+        decryption.verify(changed.pop("exponent_bits"), proof)
     fields = {name.split(" ")[0] for name in changed}
-    assert fields == set(decryption.Statement.__dataclass_fields__)
+    assert fields | {"exponent_bits"} == set(decryption.Statement.__dataclass_fields__)
     for name, other in changed.items():
         assert not decryption.verify(other, proof), name
         if name != "public_key":
@@ -217,7 +224,7 @@ def test_every_value_of_the_proof_counts(toy_committee: Committee) -> None:
         assert decryption.verify_batch([(statement, other), (statement, proof)]) == [0], name
     # Whoever knows the order can shift z by it: the equations still hold, but not beyond the bound.
     assert decryption.verify(statement, replace(proof, z=proof.z + order))
-    bound = decryption._response_bound(key.bits)
+    bound = response_bound(toy_committee[0].exponent_bits)
     shifted = proof.z + order * ((bound - proof.z) // order + 1)
     for z in (shifted, bound, -1, proof.z - order * (proof.z // order + 1)):
         with pytest.raises(OutOfRange, match=r"proof\.z"):
@@ -374,7 +381,7 @@ def test_shares_that_do_not_fit_are_refused(toy_committee: Committee) -> None:
         replace(share, value=share.value + 1)
     with pytest.raises(WrongShare):
         replace(share, index=2)
-    for bad in ({"index": 0}, {"index": 6}, {"value": 0}, {"value": share.key.public_key.n**2}):
+    for bad in ({"index": 0}, {"index": 6}, {"value": 0}, {"value": 1 << share.key.share_bits}):
         with pytest.raises(OutOfRange):
             replace(share, **bad)
     data = bytearray(share.to_bytes())
