@@ -26,6 +26,11 @@ def to_limbs(values: Iterable[int], *, part: str = "values") -> NDArray[np.uint6
     return np.frombuffer(bytearray(joined), dtype="<u8").reshape(-1, LIMBS)
 
 
+def limbs_of_bytes(data: bytes) -> NDArray[np.uint64]:
+    """Rows ``uint64[n, 4]`` of integers of 32 bytes each, big-endian, laid one after the other."""
+    return np.frombuffer(data, dtype=">u8").reshape(-1, LIMBS)[:, ::-1].astype("<u8")
+
+
 def from_limbs(rows: NDArray[np.uint64]) -> list[int]:
     """Integers of ``uint64[..., 4]``, in order."""
     joined = np.ascontiguousarray(rows, dtype="<u8").tobytes()

@@ -66,6 +66,29 @@ def test_valid_batches_of_every_small_size(made) -> None:
         assert verify_batch((items * 26)[:size]) == []
 
 
+def encoded(item):
+    """The item with its proof and inputs as bytes."""
+    key, proof, public = item
+    coordinates = proof.a or (0, 0), [part[::-1] for part in proof.b], proof.c
+    numbers = [*coordinates[0], *coordinates[1][0], *coordinates[1][1], *coordinates[2]]
+    return key, *(b"".join(number.to_bytes(32, "big") for number in column) for column in (numbers, public))
+
+
+def test_bytes_say_the_same_as_numbers(made) -> None:
+    proof = made["two"][0][1]
+    assert encoded(made["two"][0])[1] == proof.to_bytes()
+    spoiled = [spoil(made["two"][how % 5], how) for how in range(9)]
+    assert verify_batch(map(encoded, made["two"] * 20)) == []
+    assert verify_batch(map(encoded, made["two"] * 4 + spoiled)) == list(range(20, 29))
+    assert verify_batch([*map(encoded, made["two"]), *made["two"], *map(encoded, spoiled)]) == list(range(10, 19))
+    for item in map(encoded, spoiled):
+        assert verify_batch([item]) == [0]
+    key, data, public = encoded(made["two"][0])
+    ragged = [(key, data[:-1], public), (key, data + b"\0", public), (key, data, public[:-1]), (key, b"", b"")]
+    assert verify_batch([*ragged, (key, data, public)]) == [0, 1, 2, 3]
+    assert verify_batch([encoded(made["none"][0])] * 3) == []
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=25)
 def test_names_exactly_the_bad_items(made, data) -> None:

@@ -32,21 +32,25 @@ from zkcore.errors import OutOfRange, Refused, WrongLength
 from zkcore.field import fp
 from zkcore.field_lanes import WIDTH, fp_lanes
 from zkcore.groth16.batch_kernels import check_curves, fold, run, sum_scalars
-from zkcore.groth16.keys import Proof
-from zkcore.limbs import below, from_limbs, to_limbs
+from zkcore.groth16.keys import PROOF_BYTES, Proof
+from zkcore.limbs import below, from_limbs, limbs_of_bytes, to_limbs
 from zkcore.pairing import NOTHING_FIXED
 
 if TYPE_CHECKING:
     from zkcore.groth16.verifier import PreparedVerifyingKey
 
 Rows = NDArray[np.uint64]
-_Item = tuple["PreparedVerifyingKey", Proof, Sequence[int]]
+_Item = tuple["PreparedVerifyingKey", Proof | bytes, Sequence[int] | bytes]
 
 _NUMBER = fp_lanes if BACKEND == "avx512ifma" else fp
 _CHUNK = WIDTH * 8
 """Items that share Miller loops: eight in each of eight lanes."""
 _BLOCK = 64
 """Chunks that share one final exponentiation, and items' memory."""
+
+
+_BYTES_ORDER = [0, 1, 3, 2, 5, 4, 6, 7]
+"""Where a proof's bytes have a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y: they begin with the imaginary part."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,19 @@ def _fold(outcomes: Sequence[Rows]) -> Rows:
     return out
 
 
-def _in_range(key: "PreparedVerifyingKey", item: _Item) -> bool:
-    _, proof, public = item
+def _read(item: _Item) -> tuple["PreparedVerifyingKey", Proof, Sequence[int]]:
+    """The item without encodings; raises as :meth:`Proof.from_bytes`, and WrongLength for ragged inputs."""
+    key, proof, public = item
+    if isinstance(public, bytes):
+        if len(public) % 32:
+            raise WrongLength("public", "inputs take 32 bytes each")
+        public = [int.from_bytes(public[at : at + 32], "big") for at in range(0, len(public), 32)]
+    return key, Proof.from_bytes(proof) if isinstance(proof, bytes) else proof, public
+
+
+def _in_range(item: _Item) -> bool:
     try:
+        key, proof, public = _read(item)
         key.check_public(public)
         proof.numbers()
     except Refused:
@@ -127,18 +141,32 @@ def _limbs(key: "PreparedVerifyingKey", items: Sequence[_Item]) -> tuple[Rows, R
         A number, or the number of inputs, is not what it must be.
     """
     n_public = key.key.n_public
+    if all(isinstance(proof, bytes) and isinstance(public, bytes) for _, proof, public in items):
+        proofs, publics = _limbs_of_bytes(n_public, items)
+    else:
+        proofs, publics = _limbs_of_numbers(n_public, [_read(item) for item in items])
+    if not (below(proofs, P) and below(publics, R)):
+        raise OutOfRange("items", "a number is not below its modulus")
+    return proofs.reshape(len(items), 8, 4), publics.reshape(len(items), n_public, 4)
+
+
+def _limbs_of_bytes(n_public: int, items: Sequence[Any]) -> tuple[Rows, Rows]:
+    if any(len(proof) != PROOF_BYTES or len(public) != 32 * n_public for _, proof, public in items):
+        raise WrongLength("items", "not the length of a proof, or not the key's number of inputs")
+    proofs = limbs_of_bytes(b"".join([proof for _, proof, _ in items])).reshape(-1, 8, 4)
+    # The neutral element is encoded as zeros, which lie on neither curve.
+    return proofs[:, _BYTES_ORDER].reshape(-1, 4), limbs_of_bytes(b"".join([public for _, _, public in items]))
+
+
+def _limbs_of_numbers(n_public: int, items: Sequence[Any]) -> tuple[Rows, Rows]:
     numbers: list[int] = []
     inputs: list[int] = []
     for _, proof, public in items:
         if len(public) != n_public:
             raise WrongLength("public", "not the key's number of inputs")
-        b: Any = proof.b
-        numbers += (*proof.a, *b[0], *b[1], *proof.c)  # type: ignore[misc]
+        numbers += (*proof.a, *proof.b[0], *proof.b[1], *proof.c)
         inputs += public
-    proofs, publics = to_limbs(numbers), to_limbs(inputs)
-    if not (below(proofs, P) and below(publics, R)):
-        raise OutOfRange("items", "a number is not below its modulus")
-    return proofs.reshape(len(items), 8, 4), publics.reshape(len(items), n_public, 4)
+    return to_limbs(numbers), to_limbs(inputs)
 
 
 def _well_formed(
@@ -149,7 +177,7 @@ def _well_formed(
     try:
         proofs, publics = _limbs(key, [items[index] for index in kept])  # all at once, for threads share Python's lock
     except (TypeError, Refused):
-        kept = [index for index in indices if _in_range(key, items[index])]
+        kept = [index for index in indices if _in_range(items[index])]
         proofs, publics = _limbs(key, [items[index] for index in kept])
     if not kept:
         return kept, proofs, publics
@@ -192,8 +220,9 @@ def _find_bad(key: "PreparedVerifyingKey", parts: Sequence[_Part], known_bad: bo
     return parts[0].indices if len(parts[0].indices) == 1 else _find_bad(key, parts[0].singles(), known_bad=True)
 
 
-def _is_valid(key: "PreparedVerifyingKey", proof: Proof, public: Sequence[int]) -> bool:
+def _is_valid(item: _Item) -> bool:
     try:
+        key, proof, public = _read(item)
         return key.verify(proof, public)
     except Refused:
         return False
@@ -203,7 +232,8 @@ def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
     """Indices of the items ``(key, proof, public inputs)`` that are not valid, malformed ones among them.
 
     An empty list says that all are valid; so it is for no items. Items of different keys may be mixed; they are taken
-    from the iterable as they are needed, some thousands at a time. ``threads`` cores are used.
+    from the iterable as they are needed, some thousands at a time. ``threads`` cores are used. A proof may be given as
+    its 256 bytes and the inputs as 32 bytes each, big-endian, joined: that is quicker than through Python's integers.
     """
     bad: list[int] = []
     iterator, start = iter(items), 0
@@ -214,9 +244,9 @@ def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
             for index, (key, _, _) in enumerate(block):
                 by_key.setdefault(id(key), []).append(index)
             for indices in by_key.values():
-                key, proof, public = block[indices[0]]
+                key = block[indices[0]][0]
                 if len(indices) == 1:
-                    wrong = set() if _is_valid(key, proof, public) else set(indices)
+                    wrong = set() if _is_valid(block[indices[0]]) else set(indices)
                 else:
                     chunks = [indices[at : at + _CHUNK] for at in range(0, len(indices), _CHUNK)]
                     parts = [part for part in each(partial(_part, key, block), chunks) if part is not None]
