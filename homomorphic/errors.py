@@ -39,6 +39,10 @@ class WrongKey(Refused):
     """A message was made for another key."""
 
 
+class WrongScale(Refused):
+    """Fixed-point numbers of different scales do not add."""
+
+
 class WrongShare(Refused):
     """A partial decryption is named by no party, or twice by one."""
 

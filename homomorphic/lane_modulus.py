@@ -9,6 +9,7 @@ import numpy as np
 from gmpy2 import mpz
 from numpy.typing import NDArray
 
+from homomorphic import crt_kernels
 from homomorphic import modular_kernels as kernels
 from homomorphic.row_total import limbs_for, limbs_of, modulus_words
 from homomorphic.rows import Bytes, Words, exponent_words, from_rows, to_rows, words_of
@@ -16,6 +17,9 @@ from zkcore.registers import LANES, LIMB_BITS, aligned
 
 FIXED_WINDOW = 6
 """Bits a window of a fixed base's table, where every entry is read."""
+
+_DOT_BLOCKS = 8
+"""Blocks that share the squarings of a dot product; their tables fit the second-level cache."""
 
 
 def in_threads(work: Callable[[int, int], Any], blocks: int, threads: int) -> list[Any]:
@@ -63,77 +67,143 @@ class LaneModulus:
             column[-1, :, count % LANES :] = self.one[0, :, count % LANES :]
         return column
 
-    def enter(self, rows: Bytes) -> Words:
+    def enter(self, rows: Bytes, threads: int = 1) -> Words:
         """A column of integers of any size, taken modulo n^2."""
-        words = words_of(rows)
-        blocks = -(-len(rows) // LANES)
+        out = self._empty(-(-len(rows) // LANES))
+
+        def work(first: int, last: int) -> None:
+            self._enter(out[first:last], rows[first * LANES : last * LANES])
+
+        in_threads(work, len(out), threads)
+        return self._pad(out, len(rows))
+
+    def _enter(self, out: Words, rows: Bytes) -> None:
         # Digits below R n, so that reducing one gives less than 2n.
         digit = self.limbs + (self.n.bit_length() - 1) // LIMB_BITS
         digits = -(-rows.shape[1] * 8 // (LIMB_BITS * digit))
         if digits == 1:
-            return self._pad(self.multiply(self._reduced(words), self.constant(self.r**2)), len(rows))
+            self._spread(rows, out)
+            kernels.reduce_rows(out, out, self._t(), self.words, self.limbs)
+            self._multiply(out, out, self.constant(self.r**2))
+            return
+        blocks = len(out)
         wide = aligned(blocks, digits * digit, LANES)
-        kernels.spread(words, wide, digits * digit)
-        total, reduced, raw = self._empty(blocks), self._empty(blocks), self._empty(blocks)
+        self._spread(rows, wide)
+        reduced, raw = self._empty(blocks), self._empty(blocks)
         for k in range(digits):
             raw[:, :digit] = wide[:, k * digit : (k + 1) * digit]
             kernels.reduce_rows(reduced, raw, self._t(), self.words, self.limbs)
             # Reducing divided by R: multiply by R and by the digit's place.
-            part = self.multiply(reduced, self.constant((self.r**2 << (LIMB_BITS * digit * k)) % self.n**2))
-            kernels.add_rows(total, total, part, self.limbs)
-        return self._pad(total, len(rows))
+            self._multiply(reduced, reduced, self.constant((self.r**2 << (LIMB_BITS * digit * k)) % self.n**2))
+            kernels.add_rows(out, out, reduced, self.limbs)
 
-    def _reduced(self, words: Words) -> Words:
-        """Integers below R n as pairs, divided by R."""
-        column = self._empty(-(-len(words) // LANES))
-        kernels.spread(words, column, 2 * self.limbs)
-        kernels.reduce_rows(column, column, self._t(), self.words, self.limbs)
-        return column
+    def reduced(self, plain: Words) -> Words:
+        """Numbers below R n, ``uint64[blocks, 2 limbs, 8]``, as pairs divided by R."""
+        out = self._empty(len(plain))
+        kernels.reduce_rows(out, plain, self._t(), self.words, self.limbs)
+        return out
+
+    def ones(self, blocks: int) -> Words:
+        """A column of 1."""
+        return self._repeated(self.one, blocks)
+
+    def _spread(self, rows: Bytes, out: Words) -> None:
+        words = words_of(rows)
+        room = max(words.shape[1], out.shape[1] * LIMB_BITS // 64 + 1)
+        kernels.spread(words, out, out.shape[1], self._scratch(room + 1))
 
     def enter_plaintexts(self, rows: Bytes) -> Words:
         """A column of 1 + m n for integers m below 2n."""
         digits = aligned(-(-len(rows) // LANES), self.limbs, LANES)
-        kernels.spread(words_of(rows), digits, self.limbs)
+        self._spread(rows, digits)
         return self._pad(self._one_plus(digits), len(rows))
 
-    def leave(self, column: Words, count: int, width: int) -> Bytes:
+    def leave(self, column: Words, count: int, width: int, threads: int = 1) -> Bytes:
         """The integers below n^2 of the first ``count`` rows."""
-        plain = self._empty(len(column))
-        kernels.leave_rows(plain, column, self._t(), self.words, self.limbs)
-        kernels.join_rows(plain, self._t(), self.words, self.limbs)
-        return self._collect(plain, count, width, 0, 2 * self.limbs)
+        out = np.empty((count, -(-width // 8)), np.uint64)
 
-    def leave_quotients(self, column: Words, count: int) -> list[int]:
-        """The integers x1 below n of x = x0 + x1 n, the L function of Paillier where x0 = 1."""
-        plain = self._empty(len(column))
-        kernels.leave_rows(plain, column, self._t(), self.words, self.limbs)
-        return from_rows(self._collect(plain, count, -(-self.n.bit_length() // 64) * 8, self.limbs, self.limbs))
+        def work(first: int, last: int) -> None:
+            plain = self.canonical(column[first:last])
+            kernels.join_rows(plain, self._t(), self.words, self.limbs)
+            kernels.collect(plain, out[first * LANES : last * LANES], 0, 2 * self.limbs)
 
-    def _collect(self, plain: Words, count: int, width: int, first: int, limbs: int) -> Bytes:
-        words = np.empty((count, -(-width // 8)), np.uint64)
-        kernels.collect(plain, words, first, limbs)
-        return words.view(np.uint8)[:, -width:]
+        in_threads(work, len(column), threads)
+        return out.view(np.uint8)[:, -width:]
 
-    def multiply(self, a: Words, b: Words) -> Words:
+    def canonical(self, column: Words) -> Words:
+        """Pairs below n, not in Montgomery form."""
+        out = self._empty(len(column))
+        kernels.leave_rows(out, column, self._t(), self.words, self.limbs)
+        return out
+
+    def plain(self, column: Words) -> Words:
+        """The integers below n^2 as limbs, ``uint64[blocks, 2 limbs, 8]``."""
+        out = self.canonical(column)
+        kernels.join_rows(out, self._t(), self.words, self.limbs)
+        return out
+
+    def multiply(self, a: Words, b: Words, threads: int = 1) -> Words:
         """Products row by row; ``b`` may be a :meth:`constant`."""
         out = self._empty(len(a))
-        step = 0 if len(b) == 1 else 1
-        kernels.multiply_rows(out, a, b, step, self._t(), self.words, self.limbs)
+
+        def work(first: int, last: int) -> None:
+            self._multiply(out[first:last], a[first:last], b if len(b) == 1 else b[first:last])
+
+        in_threads(work, len(out), threads)
         return out
 
-    def total(self, column: Words) -> Words:
+    def _multiply(self, out: Words, a: Words, b: Words) -> None:
+        kernels.multiply_rows(out, a, b, 0 if len(b) == 1 else 1, self._t(), self.words, self.limbs)
+
+    def total(self, column: Words, threads: int = 1) -> Words:
         """The product of all rows, in every row of one block."""
-        out = self._empty(1)
-        kernels.total_rows(out, column, self._empty(1), self._t(), self.words, self.limbs)
+
+        def work(first: int, last: int) -> Words:
+            out = self._empty(1)
+            kernels.total_rows(out, column[first:last], self._t(), self.words, self.limbs)
+            return out
+
+        return self._fold(in_threads(work, len(column), threads))
+
+    def _fold(self, parts: list[Words]) -> Words:
+        """The product of all lanes of blocks, in every lane of one."""
+        out, *others = parts
+        for other in others:
+            self._multiply(out, out, other)
+        kernels.fold_rows(out, self._empty(1), self._t(), self.words, self.limbs)
         return out
 
-    def totals(self, column: Words, order: NDArray[np.int64], starts: NDArray[np.int64]) -> Words:
+    def totals(self, column: Words, order: NDArray[np.int64], starts: NDArray[np.int64], threads: int = 1) -> Words:
         """Row g is the product of the rows ``order[starts[g]:starts[g + 1]]``."""
         groups = len(starts) - 1
         out = self._empty(groups)
-        spare, t = self._empty(1), self._t()
-        kernels.total_groups(out, column, order, starts, self.one, spare, t, self.words, self.limbs)
+
+        def work(first: int, last: int) -> None:
+            state = self.one, self._empty(1), self._t(), self.words, self.limbs
+            kernels.total_groups(out[first:last], column, order, starts[first : last + 1], *state)
+
+        in_threads(work, groups, threads)
         return self.take(out, LANES * np.arange(groups, dtype=np.int64))
+
+    def inverses(self, column: Words) -> Words:
+        """The inverse of every row, all of which are units; a few inversions serve all."""
+        prefixes, t = self._empty(len(column)), self._t()
+        crt_kernels.prefix_products(prefixes, column, t, self.words, self.limbs)
+        width = -(-2 * self.n.bit_length() // 8)
+        products = from_rows(self.leave(prefixes[-1:], LANES, width))
+        last = self.enter(to_rows([gmpy2.invert(value, mpz(self.n) ** 2) for value in products], width))
+        out = self._empty(len(column))
+        crt_kernels.inverses(out, column, prefixes, last, t, self.words, self.limbs)
+        return out
+
+    def choose(self, chosen: NDArray[np.bool_], a: Words, b: Words) -> Words:
+        """Rows of ``a`` where ``chosen``, of ``b`` elsewhere."""
+        masks = aligned(len(a), LANES)
+        masks.reshape(-1)[: len(chosen)] = np.where(chosen, np.uint64(2**64 - 1), np.uint64(0))
+        out = self._empty(len(b))
+        out[:] = b
+        crt_kernels.choose_rows(out, masks, a)
+        return out
 
     def take(self, column: Words, order: NDArray[np.int64]) -> Words:
         """The rows ``order`` in that order."""
@@ -152,19 +222,40 @@ class LaneModulus:
         rows = zip(firsts, columns, strict=False)
         return self.take(out, np.concatenate([np.arange(count) + first for first, (_, count) in rows]).astype(np.int64))
 
-    def power(self, column: Words, exponents: Bytes, bits: int) -> Words:
+    def power(self, column: Words, exponents: Bytes, bits: int, threads: int = 1) -> Words:
         """Each row to its own secret exponent below ``2^bits``, ``uint8[n, width]``; a single one serves all rows."""
-        count = len(column) * LANES
         words = exponent_words(exponents)
         if len(words) == 1:
-            words = np.ascontiguousarray(np.broadcast_to(words, (count, words.shape[1])))
+            words = np.ascontiguousarray(np.broadcast_to(words, (len(column) * LANES, words.shape[1])))
         window = min(range(1, 7), key=lambda w: (1 << w) + -(-bits // w))
         size, out = 2 * self.limbs, self._empty(len(column))
-        table, chosen = self._scratch(size << window), self._scratch(2 * size)
-        keys, double = aligned(LANES), self._scratch(self.limbs)
-        n, limbs = self.words, self.limbs
-        kernels.power_rows(out, column, words, bits, window, self.one, table, chosen, keys, double, self._t(), n, limbs)
+
+        def work(first: int, last: int) -> None:
+            room = self._scratch(size << window), self._scratch(2 * size), aligned(LANES), self._scratch(self.limbs)
+            state = *room, self._t(), self.words, self.limbs
+            rows = words[first * LANES : last * LANES]
+            kernels.power_rows(out[first:last], column[first:last], rows, bits, window, self.one, *state)
+
+        in_threads(work, len(column), threads)
         return out
+
+    def dot(self, column: Words, exponents: Bytes, bits: int, threads: int = 1) -> Words:
+        """The product of all rows, each to its own secret exponent below ``2^bits``; as :meth:`total`."""
+        words, size = exponent_words(exponents), 2 * self.limbs
+        window = min(range(1, 5), key=lambda w: (1 << w) + -(-bits // w) * (1 + w / _DOT_BLOCKS))
+
+        def work(first: int, last: int) -> Words:
+            out = self._empty(1)
+            out[:] = self.one
+            room = self._scratch(_DOT_BLOCKS * size << window), self._scratch(2 * size), aligned(LANES)
+            state = *room, self._scratch(self.limbs), self._t(), self.words, self.limbs
+            for at in range(first, last, _DOT_BLOCKS):
+                end = min(at + _DOT_BLOCKS, last)
+                rows = words[at * LANES : end * LANES]
+                kernels.dot_rows(out, column[at:end], rows, bits, window, self.one, *state)
+            return out
+
+        return self._fold(in_threads(work, len(column), threads))
 
     def product_of_powers(self, column: Words, exponents: Bytes, bits: int) -> Words:
         """The product of all rows, each to its own public exponent below ``2^bits``; as :meth:`total`."""
@@ -213,17 +304,23 @@ class LaneModulus:
         entries[:, self.limbs :] = quotients[:, : self.limbs]
         return entries
 
-    def fixed_power(self, column: Words, table: Words, exponents: Bytes) -> Words:
+    def fixed_power(self, column: Words, table: Words, exponents: Bytes, threads: int = 1) -> Words:
         """Rows times base ** exponent, for secret exponents ``uint8[n, width]``, one a row."""
         out = self._repeated(column, len(column))
-        sums = aligned(len(out), self.limbs, LANES)
-        chosen, keys = self._scratch(4 * self.limbs), aligned(LANES)
         words = exponent_words(exponents)
-        t, n, limbs = self._t(), self.words, self.limbs
-        for first in range(0, len(out), 16):  # so many blocks stay in the cache while a window's table is read
-            some, rows = slice(first, first + 16), words[first * LANES : (first + 16) * LANES]
-            kernels.fixed_power_rows(out[some], sums[some], rows, FIXED_WINDOW, table, chosen, keys, t, n, limbs)
-        return self.multiply(out, self._one_plus(sums))
+
+        def work(first: int, last: int) -> None:
+            chosen, keys, t = self._scratch(4 * self.limbs), aligned(LANES), self._t()
+            sums = aligned(last - first, self.limbs, LANES)
+            for at in range(first, last, 16):  # so many blocks stay in the cache while a window's table is read
+                end = min(at + 16, last)
+                some, rows = sums[at - first : end - first], words[at * LANES : end * LANES]
+                state = FIXED_WINDOW, table, chosen, keys, t, self.words, self.limbs
+                kernels.fixed_power_rows(out[at:end], some, rows, *state)
+            self._multiply(out[first:last], out[first:last], self._one_plus(sums))
+
+        in_threads(work, len(out), threads)
+        return out
 
     def _one_plus(self, digits: Words) -> Words:
         """A column of 1 + m n, from the limbs of the m, ``uint64[blocks, limbs, 8]``."""

@@ -21,12 +21,29 @@ where the exponent may show in the processor's caches.
 
 from typing import Any
 
+from homomorphic.factors import LaneFactors, PlainFactors
 from homomorphic.lane_modulus import LaneModulus
 from homomorphic.plain_modulus import PlainModulus
 from homomorphic.rows import Bytes, Words, from_rows, to_rows
 from zkcore.cpu import BACKEND
 
-__all__ = ["Bytes", "LaneModulus", "PlainModulus", "Words", "from_rows", "square_modulus", "to_rows"]
+__all__ = [
+    "Bytes",
+    "LaneFactors",
+    "LaneModulus",
+    "PlainFactors",
+    "PlainModulus",
+    "Words",
+    "from_rows",
+    "prime_factors",
+    "square_modulus",
+    "to_rows",
+]
+
+
+def prime_factors(p: int, q: int, h: int, randomness_bits: int) -> Any:
+    """A :class:`LaneFactors` or :class:`PlainFactors` likewise."""
+    return (LaneFactors if BACKEND == "avx512ifma" else PlainFactors)(p, q, h, randomness_bits)
 
 
 def square_modulus(n: int) -> Any:

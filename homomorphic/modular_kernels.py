@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from homomorphic.pairs import accumulate_short, canonical, copy, multiply, reduce, square
-from homomorphic.row_kernels import swapped
+from homomorphic.turning import limb_at, limbs_of_rows, swapped
 from zkcore.kernel import inner, kernel
 from zkcore.lanes import (
-    LANES,
-    LIMB_BITS,
-    LIMB_MASK,
     add_high,
     add_low,
     broadcast,
@@ -24,26 +21,21 @@ from zkcore.lanes import (
     u64x8,
 )
 from zkcore.number import load, store, zero_of
+from zkcore.registers import LANES, LIMB_BITS
 
 _zero = zero_of(u64x8)
 
 
 @kernel
-def spread(words: Any, blocks: Any, limbs: Any) -> Any:
-    """Big-endian rows ``uint64[n, width]`` as they lie in memory to limbs ``uint64[ceil(n / 8), limbs, 8]``."""
-    count, width = words.shape
+def spread(words: Any, blocks: Any, limbs: Any, turned: Any) -> Any:
+    """Big-endian rows ``uint64[n, width]`` as they lie in memory to limbs ``uint64[ceil(n / 8), limbs, 8]``.
+
+    ``turned`` is room for ``width`` registers and enough zeros to fill the limbs. Lanes without a row get 0.
+    """
     for block in range(blocks.shape[0]):
-        first = LANES * block
+        limbs_of_rows(turned, words, LANES * block, np.uint64(0))
         for j in range(limbs):
-            bit = LIMB_BITS * j
-            at, shift = bit >> 6, np.uint64(bit & 63)
-            for lane in range(min(LANES, count - first)):
-                value = np.uint64(0)
-                if at < width:
-                    value = swapped(words[first + lane, width - 1 - at]) >> shift
-                    if shift > np.uint64(64 - LIMB_BITS) and at + 1 < width:
-                        value |= swapped(words[first + lane, width - 2 - at]) << (np.uint64(64) - shift)
-                blocks[block, j, lane] = value & np.uint64(LIMB_MASK)
+            store(blocks, block * limbs + j, limb_at(turned, j))
 
 
 @kernel
@@ -142,11 +134,16 @@ def _fold(total: Any, spare: Any, at: Any, t: Any, modulus: Any, limbs: Any) -> 
 
 
 @kernel
-def total_rows(out: Any, rows: Any, spare: Any, t: Any, modulus: Any, limbs: Any) -> Any:
-    """Montgomery product of all lanes of all blocks, in every lane of ``out``, one block."""
+def total_rows(out: Any, rows: Any, t: Any, modulus: Any, limbs: Any) -> Any:
+    """Montgomery product of all blocks, lane by lane, in ``out``, one block."""
     copy(out, 0, rows, 0, 2 * limbs)
     for block in range(1, rows.shape[0]):
         multiply(out, 0, out, 0, rows, block * 2 * limbs, t, modulus, limbs)
+
+
+@kernel
+def fold_rows(out: Any, spare: Any, t: Any, modulus: Any, limbs: Any) -> Any:
+    """Montgomery product of the eight lanes of one block, in all of them."""
     _fold(out, spare, 0, t, modulus, limbs)
 
 
@@ -236,6 +233,63 @@ def power_rows(
                 copy(chosen, size, chosen, 0, size)
             started = True
         copy(out, at, chosen, size, size)
+
+
+@kernel
+def dot_rows(
+    out: Any,
+    rows: Any,
+    exponents: Any,
+    bits: Any,
+    window: Any,
+    one: Any,
+    table: Any,
+    chosen: Any,
+    keys: Any,
+    double: Any,
+    t: Any,
+    modulus: Any,
+    limbs: Any,
+) -> Any:
+    """Multiply ``out``, one block, by every block of rows, each row to its own exponent below 2^bits (Straus 1964).
+
+    All blocks share the squarings. ``table`` is ``uint64[blocks, 2^window, 2 limbs, 8]``, of which every entry of a row
+    is read.
+    """
+    size, entries = 2 * limbs, 1 << window
+    for block in range(rows.shape[0]):
+        first = block * entries
+        copy(table, first * size, one, 0, size)
+        copy(table, (first + 1) * size, rows, block * size, size)
+        for entry in range(2, entries):
+            if entry & 1:
+                multiply(
+                    table,
+                    (first + entry) * size,
+                    table,
+                    (first + entry - 1) * size,
+                    rows,
+                    block * size,
+                    t,
+                    modulus,
+                    limbs,
+                )
+            else:
+                square(table, (first + entry) * size, table, (first + (entry >> 1)) * size, t, double, modulus, limbs)
+    copy(chosen, size, one, 0, size)
+    for position in range((bits - 1) // window * window, -1, -window):
+        for _ in range(window):
+            square(chosen, size, chosen, size, t, double, modulus, limbs)
+        for block in range(rows.shape[0]):
+            key = _digits(keys, exponents, block * LANES, position, window)
+            first = block * entries
+            for j in range(size):
+                x = load(_zero(), table, first * size + j)
+                for entry in range(1, entries):
+                    x = replace_where_equal(key, np.uint64(entry), load(_zero(), table, (first + entry) * size + j), x)
+                store(chosen, j, x)
+            multiply(chosen, size, chosen, size, chosen, 0, t, modulus, limbs)
+    multiply(out, 0, out, 0, chosen, size, t, modulus, limbs)
 
 
 @inner

@@ -22,7 +22,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import gmpy2
 from gmpy2 import mpz
@@ -41,6 +41,10 @@ from homomorphic.primes import blum_prime, primes_below
 from homomorphic.rows import from_rows, to_rows
 from homomorphic.secret import Secret
 from zkcore.errors import OutOfRange, WrongLength
+
+if TYPE_CHECKING:  # columns need Numba, which not everyone who holds a key does
+    from homomorphic.column import CiphertextColumn
+    from homomorphic.fixed_point import Numbers
 
 KEY_BITS = (2048, 3072, 4096)
 """Lengths of a modulus that are in use; 3072 is the default."""
@@ -217,16 +221,27 @@ class PublicKey:
         """``h^rho mod N^2``, for a secret ``rho`` below ``2^bits`` (if not said, as long as for encryption)."""
         return mpz(self.powers([self.h], [rho], bits or self.randomness_bits)[0])
 
-    def encrypt(self, plaintext: int) -> tuple[int, int]:
-        """Encrypt an integer in ``[0, N)``.
+    @overload
+    def encrypt(self, values: int) -> tuple[int, int]: ...
+
+    @overload
+    def encrypt(self, values: "Numbers", *, scale: int = 1, threads: int = 1) -> "CiphertextColumn": ...
+
+    def encrypt(self, values: Any, *, scale: int = 1, threads: int = 1) -> Any:
+        """Encrypt signed numbers as a column (:meth:`homomorphic.column.CiphertextColumn.encrypt`), or one integer.
 
         Returns
         -------
-        (ciphertext, rho)
-            ``rho`` is the secret randomness that proofs about the ciphertext need; forget it otherwise.
+        column or (ciphertext, rho)
+            The pair for one integer in ``[0, N)``: ``rho`` is the secret randomness that proofs about the ciphertext
+            need; forget it otherwise.
         """
+        if hasattr(values, "__len__"):
+            from homomorphic.column import CiphertextColumn
+
+            return CiphertextColumn.encrypt(self, values, scale=scale, threads=threads)
         rho = secrets.randbits(self.randomness_bits)
-        return self.encrypt_with(plaintext, rho), rho
+        return self.encrypt_with(values, rho), rho
 
     def encrypt_with(self, plaintext: int, rho: int) -> int:
         """Encrypt with given randomness in ``[0, 2^(|N|/2))``, which must be uniform and never used again."""
@@ -317,8 +332,32 @@ class PrivateKey(Secret):
 
         return logarithm(ciphertext) * gmpy2.invert(logarithm(self.public_key.n + 1), p) % p
 
-    def decrypt(self, ciphertext: int) -> int:
-        """The plaintext in ``[0, N)``; raises what :meth:`PublicKey.check` raises."""
+    @cached_property
+    def factors(self) -> Any:
+        """Arithmetic modulo the squares of p and q (:mod:`homomorphic.factors`)."""
+        from homomorphic.modular import prime_factors
+
+        return prime_factors(self.p, self.q, self.public_key.h, self.public_key.randomness_bits)
+
+    def encrypt(self, values: "Numbers", *, scale: int = 1, threads: int = 1) -> "CiphertextColumn":
+        """As :meth:`PublicKey.encrypt` of many, in less time."""
+        from homomorphic.column import CiphertextColumn
+
+        return CiphertextColumn.encrypt(self.public_key, values, scale=scale, threads=threads, owner=self)
+
+    @overload
+    def decrypt(self, ciphertext: int) -> int: ...
+
+    @overload
+    def decrypt(self, ciphertext: "CiphertextColumn", *, threads: int = 1) -> list[int]: ...
+
+    def decrypt(self, ciphertext: Any, *, threads: int = 1) -> Any:
+        """The signed integers of a column, or the plaintext in ``[0, N)`` of one ciphertext.
+
+        Raises WrongKey for a column of another key, and what :meth:`PublicKey.check` raises for one ciphertext.
+        """
+        if hasattr(ciphertext, "__len__"):
+            return ciphertext.decrypt(self, threads=threads)
         self.public_key.check(ciphertext)
         m_p, m_q = self._half(ciphertext, self.p), self._half(ciphertext, self.q)
         return int(m_p + (m_q - m_p) * gmpy2.invert(self.p, self.q) % self.q * self.p)

@@ -1,4 +1,7 @@
-"""Arithmetic modulo n^2 with GMP, one number at a time: the portable side of :mod:`homomorphic.modular`."""
+"""Arithmetic modulo n^2 with GMP, one number at a time: the portable side of :mod:`homomorphic.modular`.
+
+Threads are not used: GMP's numbers in Python take turns.
+"""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -29,7 +32,7 @@ class PlainModulus:
         """As :meth:`LaneModulus.constant`."""
         return [value % self._square]
 
-    def enter(self, rows: Bytes) -> list[mpz]:
+    def enter(self, rows: Bytes, threads: int = 1) -> list[mpz]:
         """As :meth:`LaneModulus.enter`."""
         return [mpz(value) % self._square for value in from_rows(rows)]
 
@@ -37,32 +40,42 @@ class PlainModulus:
         """As :meth:`LaneModulus.enter_plaintexts`."""
         return [(1 + value * self.n) % self._square for value in from_rows(rows)]
 
-    def leave(self, column: list[mpz], count: int, width: int) -> Bytes:
+    def leave(self, column: list[mpz], count: int, width: int, threads: int = 1) -> Bytes:
         """As :meth:`LaneModulus.leave`."""
         return to_rows([int(value) for value in column[:count]], width)
 
-    def leave_quotients(self, column: list[mpz], count: int) -> list[int]:
-        """As :meth:`LaneModulus.leave_quotients`."""
-        return [int(value // self.n) for value in column[:count]]
-
-    def multiply(self, a: list[mpz], b: list[mpz]) -> list[mpz]:
+    def multiply(self, a: list[mpz], b: list[mpz], threads: int = 1) -> list[mpz]:
         """As :meth:`LaneModulus.multiply`."""
         if len(b) == 1:
             return [x * b[0] % self._square for x in a]
         return [x * y % self._square for x, y in zip(a, b, strict=True)]
 
-    def total(self, column: list[mpz]) -> list[mpz]:
+    def total(self, column: list[mpz], threads: int = 1) -> list[mpz]:
         """As :meth:`LaneModulus.total`."""
         product = mpz(1)
         for value in column:
             product = product * value % self._square
         return [product]
 
-    def totals(self, column: list[mpz], order: NDArray[np.int64], starts: NDArray[np.int64]) -> list[mpz]:
+    def totals(
+        self, column: list[mpz], order: NDArray[np.int64], starts: NDArray[np.int64], threads: int = 1
+    ) -> list[mpz]:
         """As :meth:`LaneModulus.totals`."""
         rows = order.tolist()
         pairs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
         return [self.total([column[row] for row in rows[first:last]])[0] for first, last in pairs]
+
+    def inverses(self, column: list[mpz]) -> list[mpz]:
+        """As :meth:`LaneModulus.inverses`."""
+        return [gmpy2.invert(value, self._square) for value in column]
+
+    def choose(self, chosen: NDArray[np.bool_], a: list[mpz], b: list[mpz]) -> list[mpz]:
+        """As :meth:`LaneModulus.choose`."""
+        return [x if first else y for first, x, y in zip(chosen.tolist(), a, b, strict=True)]
+
+    def dot(self, column: list[mpz], exponents: Bytes, bits: int, threads: int = 1) -> list[mpz]:
+        """As :meth:`LaneModulus.dot`."""
+        return self.total(self.power(column, exponents, bits))
 
     def take(self, column: list[mpz], order: NDArray[np.int64]) -> list[mpz]:
         """As :meth:`LaneModulus.take`."""
@@ -72,7 +85,7 @@ class PlainModulus:
         """As :meth:`LaneModulus.join`."""
         return [value for column, _ in columns for value in column]
 
-    def power(self, column: list[mpz], exponents: Bytes, bits: int) -> list[mpz]:
+    def power(self, column: list[mpz], exponents: Bytes, bits: int, threads: int = 1) -> list[mpz]:
         """As :meth:`LaneModulus.power`."""
         powers = from_rows(exponents)
         powers = powers * len(column) if len(powers) == 1 else powers
@@ -99,7 +112,9 @@ class PlainModulus:
             power = entry
         return table
 
-    def fixed_power(self, column: list[mpz], table: list[list[tuple[mpz, mpz]]], exponents: Bytes) -> list[mpz]:
+    def fixed_power(
+        self, column: list[mpz], table: list[list[tuple[mpz, mpz]]], exponents: Bytes, threads: int = 1
+    ) -> list[mpz]:
         """As :meth:`LaneModulus.fixed_power`, but not constant-time: entries are looked up."""
         out, square = [], self._square
         for product, exponent in zip(column, from_rows(exponents), strict=True):

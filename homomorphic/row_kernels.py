@@ -21,6 +21,7 @@ import numpy as np
 from numba import carray, types
 
 from homomorphic.pairs import accumulate
+from homomorphic.turning import limb_at, limbs_of_rows
 from zkcore.kernel import alone, inner
 from zkcore.lanes import (
     add_high,
@@ -28,15 +29,13 @@ from zkcore.lanes import (
     both,
     broadcast,
     carry,
-    limb_of_words,
     low_bits,
     prefetch,
     sign,
-    turn_rows,
     u64x8,
 )
 from zkcore.number import constant, load, store, zero_of
-from zkcore.registers import LANES, LIMB_BITS
+from zkcore.registers import LANES
 
 _zero = zero_of(u64x8)
 _one = constant(1)
@@ -46,37 +45,6 @@ LINE = 8
 
 _WORDS = types.CPointer(types.uint64)
 SIGNATURE = (*[_WORDS] * 10, types.int64)
-
-
-@inner
-def swapped(x: Any) -> Any:
-    """The eight bytes of a word in reverse order."""
-    ones, twos = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
-    x = ((x >> np.uint64(8)) & ones) | ((x & ones) << np.uint64(8))
-    x = ((x >> np.uint64(16)) & twos) | ((x & twos) << np.uint64(16))
-    return (x >> np.uint64(32)) | (x << np.uint64(32))
-
-
-@inner
-def _limbs_of_rows(raw: Any, words: Any, first: Any, turned: Any, limbs: Any) -> Any:
-    """Eight rows of ``words``, from row ``first``, as limbs, a row to a lane; 2 where there are no more rows."""
-    count, width = words.shape
-    quick = width >> 3 << 3 if first + LANES <= count else 0
-    for at in range(0, quick, LANES):
-        turn_rows(turned, at, words, first * width + width - LANES - at, width)
-    for lane in range(LANES):
-        if first + lane < count:
-            for at in range(quick, width):
-                turned[at, lane] = swapped(words[first + lane, width - 1 - at])
-        else:
-            for at in range(width):
-                turned[at, lane] = np.uint64(0)
-            turned[0, lane] = np.uint64(2)
-    for j in range(limbs):
-        bit = LIMB_BITS * j
-        at = bit >> 6
-        low, high = load(_zero(), turned, at), load(_zero(), turned, at + 1)
-        store(raw, j, limb_of_words(low, high, np.uint64(bit & 63)))
 
 
 @inner
@@ -216,7 +184,9 @@ def multiply_rows(
     raw, turned = carray(raw_at, (2 * limbs, LANES)), carray(turned_at, (2 * limbs + 2, LANES))
     wrong = first = 0
     while first < count and not wrong:
-        _limbs_of_rows(raw, words, first, turned, 2 * limbs)
+        limbs_of_rows(turned, words, first, np.uint64(2))
+        for j in range(2 * limbs):
+            store(raw, j, limb_at(turned, j))
         store(x, 0, sign(_outside(raw, bound, 2 * limbs)))
         for lane in range(LANES):
             wrong |= x[0, lane]

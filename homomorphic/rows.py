@@ -21,14 +21,16 @@ def from_rows(rows: Bytes) -> list[int]:
 
 
 def words_of(rows: Bytes) -> Words:
-    """Rows as words in the same order in memory, padded in front to whole words."""
+    """Rows as words in the same order in memory, padded in front to whole words; read-only."""
     missing = -rows.shape[1] % 8
     if missing:
         rows = np.pad(rows, ((0, 0), (missing, 0)))
     rows = np.ascontiguousarray(rows)
     if rows.ctypes.data % 8:
         rows = rows.copy()
-    return rows.view(np.uint64)
+    words = rows.view(np.uint64)
+    words.flags.writeable = False  # whether they were or not: kernels are compiled for one type
+    return words
 
 
 def exponent_words(rows: Bytes) -> Words:

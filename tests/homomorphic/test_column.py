@@ -4,6 +4,8 @@ import gc
 import itertools
 import secrets
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homomorphic import arrow
+from homomorphic import arrow, modular
 from homomorphic import column as column_module
 from homomorphic.ciphertext_rows import sum_of_buffers
 from homomorphic.column import CiphertextColumn
-from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey
-from homomorphic.modular import LaneModulus, PlainModulus
+from homomorphic.errors import NotAUnit, TrivialCiphertext, WrongKey, WrongScale
+from homomorphic.modular import LaneFactors, LaneModulus, PlainFactors, PlainModulus
 from homomorphic.packing import Packing, slots_in
-from homomorphic.paillier import PrivateKey, PublicKey, randomness_base
+from homomorphic.paillier import PrivateKey, PublicKey, generate_keypair, randomness_base
 from tests.homomorphic.conftest import keypair
 from zkcore.cpu import BACKEND
 from zkcore.errors import Malformed, OutOfRange, WrongLength
@@ -35,9 +37,18 @@ KINDS = [PlainModulus, *([LaneModulus] if BACKEND == "avx512ifma" else [])]
 def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(column_module, "square_modulus", request.param)
-        column_module._arithmetic.cache_clear()
+        patch.setattr(modular, "prime_factors", FACTORS[request.param])
+        forget()
         yield request.param
+    forget()
+
+
+FACTORS: dict[Any, Any] = {PlainModulus: PlainFactors, LaneModulus: LaneFactors}
+
+
+def forget() -> None:
     column_module._arithmetic.cache_clear()
+    TOY.__dict__.pop("factors", None)
 
 
 EDGES = [0, 1, -1, 2**64 - 1, -(2**63), N // 2, -(N // 2)]
@@ -111,13 +122,27 @@ def test_both_back_ends_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> 
     results = []
     for each in KINDS:
         monkeypatch.setattr(column_module, "square_modulus", each)
-        column_module._arithmetic.cache_clear()
-        column = CiphertextColumn.encrypt(KEY, [*range(-8, 30), N // 2])
-        made = [column, column + column, column * 77, column.sum(), column[3:], column.rerandomize()]
-        results.append([one.to_bytes() for one in made])
+        monkeypatch.setattr(modular, "prime_factors", FACTORS[each])
+        for owner, threads in ((None, 1), (None, 2), (TOY, 1), (TOY, 3)):
+            forget()
+            column = CiphertextColumn.encrypt(KEY, [*range(-8, 30), N // 2], owner=owner, threads=threads)
+            made = [
+                column,
+                column.add(column, threads=threads),
+                column.multiply(77, threads=threads),
+                column.multiply(range(-19, 20), threads=threads),
+                column.dot(range(-19, 20), threads=threads),
+                column.sum(threads=threads),
+                column.sum([0, 1, 2] * 13, threads=threads),
+                column[3:],
+                column.rerandomize(owner=owner, threads=threads),
+                -column,
+            ]
+            results.append([one.to_bytes(threads=threads) for one in made])
+            assert column.decrypt(TOY, threads=threads) == [*range(-8, 30), N // 2]
     assert all(result == results[0] for result in results)
     monkeypatch.undo()
-    column_module._arithmetic.cache_clear()
+    forget()
     rho = int.from_bytes(tape[: KEY.randomness_bits // 8], "big")
     assert results[0][0][: KEY.ciphertext_bytes] == KEY.ciphertext_to_bytes(KEY.encrypt_with(N - 8, rho))
 
@@ -130,6 +155,105 @@ def test_arrays_are_taken_as_they_are() -> None:
     ):
         assert enc(array).decrypt(TOY) == array.tolist()
         assert (enc([1] * len(array)) + array).decrypt(TOY) == [value + 1 for value in array.tolist()]
+
+
+def test_fixed_point_numbers() -> None:
+    prices = KEY.encrypt([19.99, 5.01, -0.004, 2], scale=100)
+    assert prices.scale == 100
+    assert TOY.decrypt(prices) == [1999, 501, 0, 200]
+    assert prices.decrypt_fractions(TOY) == [Fraction(1999, 100), Fraction(501, 100), Fraction(0), Fraction(2)]
+    exact = KEY.encrypt([Decimal("1.25"), Fraction(-3, 4), 7, Decimal(10) ** 30], scale=4)
+    assert exact.decrypt_fractions(TOY) == [Fraction(5, 4), Fraction(-3, 4), 7, 10**30]
+    assert prices.add([0.01, 1, Fraction(1, 2), Decimal("-2")]).decrypt(TOY) == [2000, 601, 50, 0]
+    assert KEY.encrypt(np.array([0.125, -2.5, 1e9]), scale=8).decrypt(TOY) == [1, -20, 8 * 10**9]
+    assert KEY.encrypt(np.array([2**62, -3]), scale=1000).decrypt(TOY) == [2**62 * 1000, -3000]
+    assert KEY.encrypt(np.array([7, 8], np.int8), scale=1000).decrypt(TOY) == [7000, 8000]
+    product = prices.multiply([0.5, -1.5, 2.5, 1.5], scale=10)
+    assert product.scale == 1000
+    assert product.decrypt_fractions(TOY) == [Fraction(p, 1000) for p in (9995, -7515, 0, 3000)]
+    assert prices.dot([0.5, -1.5, 2.5, 1.5], scale=10).decrypt(TOY) == [9995 - 7515 + 3000]
+    assert prices.sum().scale == prices[1:].scale == (prices * 3).scale == prices.rerandomize().scale == 100
+    assert CiphertextColumn.from_bytes(KEY, prices.to_bytes(), scale=100).decrypt_fractions(TOY)[1] == Fraction(
+        501, 100
+    )
+
+
+def test_numbers_that_are_no_multiples_are_refused() -> None:
+    for values, scale in (
+        ([0, 0.5], 1),
+        (np.array([0, 0.5]), 1),
+        (np.array([0, 2.0]), 1),
+        ([0, Fraction(1, 3)], 10),
+        ([0, Decimal("0.001")], 100),
+        ([0, Decimal("NaN")], 100),
+        ([0, float("nan")], 100),
+        (np.array([0, np.inf]), 100),
+        ([0, 1e300], 100),
+        (np.array([0, 1e14]), 1000),
+        ([0, Decimal(N)], 2),
+    ):
+        with pytest.raises(OutOfRange, match=r"values\[1\]" if scale > 1 or isinstance(values, list) else "values"):
+            KEY.encrypt(values, scale=scale)
+    for scale in (0, -1):
+        with pytest.raises(OutOfRange, match="scale"):
+            KEY.encrypt([1], scale=scale)
+    with pytest.raises(TypeError):
+        KEY.encrypt(["1"])
+    a, b = KEY.encrypt([1], scale=10), KEY.encrypt([1], scale=100)
+    for use in (lambda: a + b, lambda: a - b, lambda: a.grow(b), lambda: CiphertextColumn.concatenate([b, a])):
+        with pytest.raises(WrongScale):
+            use()
+
+
+def test_the_owner_encrypts_likewise() -> None:
+    values = [*EDGES, *range(100)]
+    for threads in (1, 2):
+        assert TOY.decrypt(TOY.encrypt(values, threads=threads), threads=threads) == values
+    fresh = KEY.encrypt(values).rerandomize(owner=TOY)
+    assert TOY.decrypt(fresh) == values
+    other = keypair(512)
+    if other.public_key.n == N:
+        other = generate_keypair(512, toy_key_for_tests=True)[1]
+    for use in (lambda: CiphertextColumn.encrypt(KEY, [1], owner=other), lambda: fresh.rerandomize(owner=other)):
+        with pytest.raises(WrongKey):
+            use()
+
+
+def test_decryption_to_arrays() -> None:
+    values = [0, 1, -1, 2**63 - 1, -(2**63), 2**62, -12345]
+    array = KEY.encrypt(values).decrypt_int64(TOY)
+    assert array.dtype == np.int64
+    assert array.tolist() == values
+    for large in (2**63, -(2**63) - 1, 2**64, N // 2, -(N // 2)):
+        with pytest.raises(OutOfRange, match=r"column\[1\]"):
+            KEY.encrypt([0, large]).decrypt_int64(TOY)
+
+
+def test_factors_as_arrays_and_of_any_sign() -> None:
+    column = KEY.encrypt([3, -4, 5])
+    for factors in (
+        [-(2**40), 0, 7],
+        np.array([-(2**63), 2**63 - 1, -1], np.int64),
+        np.array([2**64 - 1, 0, 1], np.uint64),
+        np.array([1, 2, -3], np.int8),
+        [N // 8, -(N // 10), N // 11],
+    ):
+        plain = [int(factor) for factor in factors]
+        assert (column * factors).decrypt(TOY) == [centred(x * f) for x, f in zip([3, -4, 5], plain, strict=True)]
+        assert (column @ factors).decrypt(TOY) == [centred(sum(x * f for x, f in zip([3, -4, 5], plain, strict=True)))]
+    assert (column * -2).decrypt(TOY) == [-6, 8, -10]
+    assert (column - KEY.encrypt([1, 1, 1])).decrypt(TOY) == [2, -5, 4]
+    for use in (lambda: column * [1, 2, N], lambda: column * N, lambda: column @ [1, -N, 0]):
+        with pytest.raises(OutOfRange, match="factors"):
+            use()
+
+
+def test_columns_grow() -> None:
+    column = KEY.encrypt([1, 2, 3])
+    assert column.grow([4, 5]).grow(KEY.encrypt([6])).decrypt(TOY) == [1, 2, 3, 4, 5, 6]
+    assert column.decrypt(TOY) == [1, 2, 3]
+    with pytest.raises(OutOfRange):
+        column.grow([N])
 
 
 def test_sums_of_buffers() -> None:
@@ -254,7 +378,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
     for value in (N // 2 + 1, -(N // 2) - 1, N - 1, N, -N):
         with pytest.raises(OutOfRange, match=r"values\[1\]"):
             enc([0, value])
-        with pytest.raises(OutOfRange, match=r"values\[0\]"):
+        with pytest.raises(OutOfRange, match=r"summand\[0\]"):
             enc([0]).__add__([value])
     with pytest.raises(WrongLength):
         enc([])

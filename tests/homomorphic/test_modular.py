@@ -1,6 +1,7 @@
 """Both kinds of arithmetic modulo n^2 against Python's integers, on random numbers and on the edges of the ranges."""
 
 import itertools
+import math
 import secrets
 from typing import Any
 
@@ -123,6 +124,41 @@ def test_products_of_powers(kind: Any, n: int, count: int) -> None:
         assert from_rows(m.leave(product, 1, w)) == [expected]
 
 
+@pytest.mark.parametrize("n", [2**103 - 1, 2**1536 + 9])
+@pytest.mark.parametrize("count", [1, 8, 9, 150])
+def test_threads_inverses_choices_and_dot_products(kind: Any, n: int, count: int) -> None:
+    m, square, w = kind(n), n * n, width(n)
+    bases = [value if math.gcd(value, n) == 1 else 1 for value in numbers(n, count)]
+    rows = to_rows(bases, w)
+    column, table = m.enter(rows), m.fixed_base(3, 40)
+    order, starts = np.arange(count)[::-1].copy(), np.arange(0, count + 1)
+
+    def out(column: Any, rows: int = count) -> list[int]:
+        return from_rows(m.leave(column, rows, w))
+
+    inverse = [pow(base, -1, square) for base in bases]
+    assert out(m.inverses(column)) == inverse
+    chosen = np.arange(count) % 3 == 0
+    mixed = m.choose(chosen, m.inverses(column), column)
+    assert out(mixed) == [i if c else b for i, b, c in zip(inverse, bases, chosen, strict=True)]
+    for bits in (1, 5, 33):
+        exponents = [secrets.randbits(bits) for _ in bases]
+        powers = to_rows(exponents, 5)
+        product = 1
+        for base, exponent in zip(bases, exponents, strict=True):
+            product = product * pow(base, exponent, square) % square
+        for threads in (1, 2, 3):
+            assert out(m.dot(column, powers, bits, threads), 1) == [product]
+            assert out(m.power(column, powers, bits, threads)) == out(m.power(column, powers, bits))
+            assert out(m.fixed_power(column, table, powers, threads)) == out(m.fixed_power(column, table, powers))
+    for threads in (2, 3, 100):
+        assert out(m.enter(rows, threads)) == bases
+        assert m.leave(column, count, w, threads).tobytes() == rows.tobytes()
+        assert out(m.multiply(column, mixed, threads)) == out(m.multiply(column, mixed))
+        assert out(m.total(column, threads), 1) == out(m.total(column), 1)
+        assert out(m.totals(column, order, starts, threads)) == bases[::-1]
+
+
 def test_rows_wider_than_the_modulus_are_reduced(kind: Any) -> None:
     n = 2**1536 + 9
     values = [0, 1, 2**6144 - 1, n**3, *(secrets.randbits(6144) for _ in range(6))]
@@ -130,13 +166,12 @@ def test_rows_wider_than_the_modulus_are_reduced(kind: Any) -> None:
     assert from_rows(m.leave(m.enter(to_rows(values, 768)), 10, width(n))) == [value % (n * n) for value in values]
 
 
-def test_plaintexts_and_quotients(kind: Any) -> None:
+def test_plaintexts(kind: Any) -> None:
     n = 2**1536 + 9
     m = kind(n)
     values = [0, 1, n - 1, 2**64 - 1, *(secrets.randbelow(n) for _ in range(7))]
     column = m.enter_plaintexts(to_rows(values, 200))
     assert from_rows(m.leave(column, 11, width(n))) == [1 + value * n for value in values]
-    assert m.leave_quotients(column, 11) == values
 
 
 def test_groups_selections_and_concatenations(kind: Any) -> None:
