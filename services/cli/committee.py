@@ -1,0 +1,164 @@
+"""``zkshare committee``: the trustees' threshold key: dealt to files, handed on to another committee."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.output import AsJson, malformed, read_bytes, say
+from zkcore.errors import Refused
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+COMMITTEE_FILE = "committee.pem"
+SHARE_FILE = "share-{}.pem"
+DEALING_FILE = "dealing-{}.bin"
+SUB_SHARE_FILE = "from-{}-to-{}.bin"
+
+Directory = Annotated[Path, typer.Argument(help="Directory for the files; made if it is missing.")]
+Threshold = Annotated[int, typer.Option(min=1, max=16, help="How many trustees decrypt together.")]
+Parties = Annotated[int, typer.Option(min=1, max=16, help="How many trustees there are.")]
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="File whose first line is the passphrase of the shares; unencrypted if not said.")
+]
+CommitteeFile = Annotated[Path, typer.Option("--committee", help="File of the committee's key that is handed on.")]
+Dealers = Annotated[str, typer.Option(help="Numbers of the old trustees who deal, as 1,3,4.")]
+
+
+@app.callback()
+def committee_app() -> None:
+    """The trustees' threshold key: dealt to files, one a trustee, and handed on to other trustees."""
+
+
+def passphrase_in(path: Path | None) -> str | None:
+    """The first line of a file; None without one. Raises ValueError for an empty line."""
+    if path is None:
+        return None
+    lines = read_bytes(path).decode("utf-8").splitlines()
+    if not lines or not lines[0]:
+        raise ValueError(f"{path}: its first line is empty; it should be the passphrase")
+    return lines[0]
+
+
+@app.command("deal")
+def deal(
+    directory: Directory,
+    threshold: Threshold = 2,
+    parties: Parties = 3,
+    bits: Annotated[int, typer.Option(help="Length of the modulus: 2048, 3072 or 4096.")] = 3072,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a committee's key: committee.pem for everybody, share-1.pem ... for one trustee each.
+
+    Whoever runs this knows the whole key while it runs: use a machine that is trusted with it, hand each share to its
+    trustee, and destroy it here. Two safe primes are looked for; at 3072 bits that takes some 15 seconds, or a minute.
+    """
+    from homomorphic import threshold as scheme
+    from services.key_files import save_public, save_secret
+
+    try:
+        passphrase = passphrase_in(passphrase_file)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with typer.progressbar(length=1000, label="Looking for two safe primes", hidden=as_json) as bar:
+            done = 0
+
+            def progress(tested: int, expected: int) -> None:
+                nonlocal done
+                now = min(999, 1000 * tested // expected)
+                bar.update(max(0, now - done))
+                done = max(done, now)
+
+            key, shares = scheme.deal(bits, parties, threshold, progress)
+            bar.update(1000 - done)
+        for share in shares:
+            save_secret(directory / SHARE_FILE.format(share.index), share, passphrase)
+        save_public(directory / COMMITTEE_FILE, key)
+    except Refused as error:
+        malformed(as_json, str(error), check=error.check, part=error.part)
+    except (ValueError, OSError) as error:
+        malformed(as_json, str(error))
+    data = {"committee": key.fingerprint.hex(), "threshold": threshold, "parties": parties, "bits": bits}
+    say(as_json, data, f"{threshold} of {parties} trustees, committee {key.fingerprint.hex()}: {directory}")
+
+
+@app.command("hand-on")
+def hand_on(
+    share_file: Annotated[Path, typer.Argument(help="The dealer's own share.")],
+    directory: Directory,
+    dealers: Dealers,
+    threshold: Threshold,
+    parties: Parties,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deal one's share to new trustees: dealing-I.bin for everybody, from-I-to-J.bin (secret) for new trustee J.
+
+    As many old trustees as decrypt together do this, each with the same dealers, threshold and parties; each new
+    trustee then runs `receive`. The old trustees destroy their shares when the new ones have theirs.
+    """
+    from homomorphic.resharing import Resharing
+    from homomorphic.threshold import KeyShare
+    from services.files import write_atomically, write_secret
+    from services.key_files import load_secret
+
+    try:
+        share = load_secret(KeyShare, share_file, passphrase_in(passphrase_file))
+        resharing = Resharing(share.key, _indices(dealers), threshold, parties)
+        dealing, sub_shares = resharing.deal(share)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in sub_shares:
+            write_secret(directory / SUB_SHARE_FILE.format(share.index, each.receiver), each.to_bytes())
+        write_atomically(directory / DEALING_FILE.format(share.index), dealing.to_bytes())
+    except Refused as error:
+        malformed(as_json, str(error), check=error.check, part=error.part)
+    except (ValueError, OSError) as error:
+        malformed(as_json, str(error))
+    say(as_json, {"resharing": resharing.digest.hex()}, f"dealt to {parties} new trustees: {directory}")
+
+
+@app.command("receive")
+def receive(
+    index: Annotated[int, typer.Argument(help="One's number among the new trustees, from 1.")],
+    directory: Annotated[Path, typer.Argument(help="Directory with the dealings and what the dealers sent to one.")],
+    committee: CommitteeFile,
+    dealers: Dealers,
+    threshold: Threshold,
+    parties: Parties,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make one's new share of what the dealers sent, after checking it: share-J.pem and the new committee.pem.
+
+    Everybody who has the old committee.pem and the dealings gets the same new committee.pem: compare its fingerprint.
+    """
+    from homomorphic.resharing import Dealing, Resharing, SubShare
+    from homomorphic.threshold import ThresholdKey
+    from services.files import read_secret
+    from services.key_files import load_public, save_public, save_secret
+
+    try:
+        passphrase = passphrase_in(passphrase_file)
+        old_key = load_public(ThresholdKey, committee)
+        resharing = Resharing(old_key, _indices(dealers), threshold, parties)
+        dealings = [Dealing.from_bytes(read_bytes(directory / DEALING_FILE.format(i))) for i in resharing.dealers]
+        sent = [
+            SubShare.from_bytes(read_secret(directory / SUB_SHARE_FILE.format(i, index))) for i in resharing.dealers
+        ]
+        share = resharing.receive(index, dealings, sent)
+        save_secret(directory / SHARE_FILE.format(index), share, passphrase)
+        save_public(directory / COMMITTEE_FILE, share.key)
+    except Refused as error:
+        malformed(as_json, str(error), check=error.check, part=error.part)
+    except (ValueError, OSError) as error:
+        malformed(as_json, str(error))
+    fingerprint = share.key.fingerprint.hex()
+    say(as_json, {"committee": fingerprint}, f"share {index} of {parties}, committee {fingerprint}: {directory}")
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    """Numbers separated by commas; raises ValueError."""
+    try:
+        return tuple(sorted(int(item) for item in text.split(",")))
+    except ValueError:
+        raise ValueError(f"dealers: {text!r} is not a list of numbers such as 1,3,4") from None

@@ -1,0 +1,89 @@
+"""The committee's commands: a key is dealt to files, handed on by some trustees, received by others."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from homomorphic import threshold
+from homomorphic.threshold import KeyShare, ThresholdKey, deal_from_primes
+from services.cli import app
+from services.key_files import load_public, load_secret
+from tests.homomorphic.conftest import safe_primes
+
+
+def run(*arguments: object, status: int = 0) -> Any:
+    result = CliRunner().invoke(app, ["committee", *map(str, arguments), "--json"])
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def dealt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committee of public test primes, so that no safe primes need to be found."""
+
+    def deal(bits: int, parties: int, needed: int, progress: Any) -> Any:
+        progress(1, 2)
+        return deal_from_primes(*safe_primes(bits), parties, needed)
+
+    monkeypatch.setattr(threshold, "deal", deal)
+    (tmp_path / "passphrase").write_text("a long passphrase\n")
+    said = run("deal", tmp_path / "old", "--bits", 2048, "--passphrase-file", tmp_path / "passphrase")
+    assert (said["threshold"], said["parties"], said["bits"]) == (2, 3, 2048)
+    return tmp_path
+
+
+def test_from_dealing_to_the_next_committee(dealt: Path) -> None:
+    passphrase = dealt / "passphrase"
+    key = load_public(ThresholdKey, dealt / "old/committee.pem")
+    names = sorted(path.name for path in (dealt / "old").iterdir())
+    assert names == ["committee.pem", "share-1.pem", "share-2.pem", "share-3.pem"]
+    for path in (dealt / "old").glob("share-*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert load_secret(KeyShare, path, "a long passphrase").key == key
+
+    new = ["--dealers", "1,3", "--threshold", 3, "--parties", 4]
+    for i in (1, 3):
+        run("hand-on", dealt / f"old/share-{i}.pem", dealt / "new", *new, "--passphrase-file", passphrase)
+    for path in (dealt / "new").glob("from-*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(list((dealt / "new").glob("from-*"))) == 8
+    said = [run("receive", j, dealt / "new", "--committee", dealt / "old/committee.pem", *new) for j in (1, 2, 4)]
+    assert len({each["committee"] for each in said}) == 1
+
+    new_key = load_public(ThresholdKey, dealt / "new/committee.pem")
+    shares = [load_secret(KeyShare, dealt / f"new/share-{j}.pem", None) for j in (1, 2, 4)]
+    ciphertext, _ = key.public_key.encrypt(1234)
+    partials = [share.partial_decrypt(ciphertext, b"") for share in shares]
+    assert new_key.combine(ciphertext, partials, b"").plaintext == 1234
+
+
+def test_what_ends_with_a_reason(dealt: Path) -> None:
+    share, committee = dealt / "old/share-1.pem", dealt / "old/committee.pem"
+    new = ["--threshold", 2, "--parties", 3]
+    said = run("hand-on", share, dealt / "new", "--dealers", "1,2", *new, status=2)
+    assert said["check"] == "wrong_passphrase"
+    passphrase = ["--passphrase-file", dealt / "passphrase"]
+    assert "dealers" in run("hand-on", share, dealt / "new", "--dealers", "one", *new, *passphrase, status=2)["error"]
+    said = run("hand-on", share, dealt / "new", "--dealers", "2,3", *new, *passphrase, status=2)
+    assert said["check"] == "out_of_range"
+    said = run("receive", 1, dealt / "new", "--committee", committee, "--dealers", "1,2", *new, status=2)
+    assert "dealing-1.bin" in said["error"]
+    (dealt / "empty").write_text("\n")
+    assert "passphrase" in run("deal", dealt / "x", "--passphrase-file", dealt / "empty", status=2)["error"]
+    assert "exists" in run("deal", dealt / "old", "--bits", 2048, status=2)["error"].lower()
+    # a number that does not fit names its dealer
+    for i in (1, 2):
+        run("hand-on", dealt / f"old/share-{i}.pem", dealt / "new", "--dealers", "1,2", *new, *passphrase)
+    (dealt / "new/from-2-to-1.bin").write_bytes((dealt / "new/from-2-to-3.bin").read_bytes())
+    said = run("receive", 1, dealt / "new", "--committee", committee, "--dealers", "1,2", *new, status=2)
+    assert said["check"] == "wrong_dealing" and "those of 2" in said["error"]
+
+
+@pytest.mark.slow
+def test_dealing_looks_for_safe_primes(tmp_path: Path) -> None:
+    run("deal", tmp_path / "committee", "--bits", 2048)
+    assert load_secret(KeyShare, tmp_path / "committee/share-3.pem", None).key.public_key.bits == 2048
