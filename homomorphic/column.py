@@ -292,7 +292,7 @@ class CiphertextColumn:
         Raises
         ------
         WrongLength, OutOfRange
-            Another number of factors than of rows; a factor not below N/2 in size.
+            Another number of factors than of rows; a factor that is no multiple of 1 / scale.
         """
         base, exponents, bits = self._based(factors, scale)
         rows = self._arithmetic.modulus.power(base, exponents, bits, threads)
@@ -314,8 +314,6 @@ class CiphertextColumn:
             exponents = sizes.astype(">u8").view(np.uint8).reshape(-1, 8)
         else:
             bits = max(1, *(abs(value).bit_length() for value in values))
-            if bits >= self.public_key.bits:
-                raise OutOfRange("factors", "are not below N/2 in size")
             negative = np.array([value < 0 for value in values])
             exponents = to_rows([abs(value) for value in values], -(-bits // 8))
         if not negative.any():

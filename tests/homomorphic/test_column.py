@@ -243,7 +243,7 @@ def test_factors_as_arrays_and_of_any_sign() -> None:
         assert (column @ factors).decrypt(TOY) == [centred(sum(x * f for x, f in zip([3, -4, 5], plain, strict=True)))]
     assert (column * -2).decrypt(TOY) == [-6, 8, -10]
     assert (column - KEY.encrypt([1, 1, 1])).decrypt(TOY) == [2, -5, 4]
-    for use in (lambda: column * [1, 2, N], lambda: column * N, lambda: column @ [1, -N, 0]):
+    for use in (lambda: column * [1, 2, 0.5], lambda: column * 0.5, lambda: column @ [1, Fraction(1, 2), 0]):
         with pytest.raises(OutOfRange, match="factors"):
             use()
 
