@@ -52,7 +52,7 @@ def deal(
     """Make a committee's key: committee.pem for everybody, share-1.pem ... for one trustee each.
 
     Whoever runs this knows the whole key while it runs: use a machine that is trusted with it, hand each share to its
-    trustee, and destroy it here. Two safe primes are looked for; at 3072 bits that takes some 15 seconds, or a minute.
+    trustee, and destroy it here. Two safe primes are looked for; at 3072 bits that takes a few seconds.
     """
     from homomorphic import threshold as scheme
     from services.key_files import save_public, save_secret
