@@ -66,7 +66,7 @@ INDUSTRIES = ("steel", "cloth", "paper", "glass", "software", "transport", "buil
 PRIMES = Path(__file__).parent.parent / "tests/vectors/homomorphic/test_primes.json"
 BITS = 3072
 ENTERPRISES = tuple(f"enterprise-{number:02}" for number in range(16))
-LOG_SIZE_STEP = 4096
+AT_ONCE = 4096
 QUERY = "SELECT industry, COUNT(*), SUM(sales), SUM(vat_due) FROM vat GROUP BY industry"
 
 
@@ -118,6 +118,7 @@ class NetworkProcess(Commands):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._prepared = 0
         self._network = LocalNetwork(plan(), directory / "network", lambda request: True, anchor_seconds=3600)
 
     async def run(self, pipe: Connection) -> None:
@@ -129,12 +130,12 @@ class NetworkProcess(Commands):
 
     async def prepare(self, count: int) -> list[tuple[str, bytes]]:
         """Commits records and makes their submissions: subject and bytes of each, by turns of the enterprises."""
-        filed = [(ENTERPRISES[n % len(ENTERPRISES)], f"P{n // len(ENTERPRISES):05}") for n in range(count)]
+        self._prepared, first = self._prepared + count, self._prepared
+        numbers = range(first, first + count)
+        filed = [(ENTERPRISES[n % len(ENTERPRISES)], f"P{n // len(ENTERPRISES):05}") for n in numbers]
         await self._network.departments["tax-bureau"].commit("vat", [record(*each) for each in filed])
-        made = []
-        for subject, period in filed:
-            made.append((subject, await self._network.enterprises[subject].prepare("vat", period)))
-        return made
+        work = (self._network.enterprises[subject].prepare("vat", period) for subject, period in filed)
+        return list(zip((subject for subject, _ in filed), await asyncio.gather(*work), strict=True))
 
     async def replicate(self) -> float:
         """Anchors the log and waits until all trustees have verified and kept it; seconds."""
@@ -186,11 +187,10 @@ def fill(directory: Path, count: int) -> None:
     database = open_database(directory / "node.sqlite")
     journal = Journal(database, directory / "node.segments")
     generator = np.random.default_rng()
-    for start in range(0, count, LOG_SIZE_STEP):
-        size = min(LOG_SIZE_STEP, count - start)
-        # Fresh randomness for each batch's column would take half an hour; rows of one column times its neighbours do.
-        column = _column(key, size)
-        data, width = column.to_bytes(), key.ciphertext_bytes
+    for start in range(0, count, AT_ONCE):
+        size = min(AT_ONCE, count - start)
+        values = generator.integers(0, 2**40, size)
+        data, width = CiphertextColumn.encrypt(key, values).to_bytes(), key.ciphertext_bytes
         entries = []
         for index in range(size):
             subject, attributes = f"s{start + index}", {"industry": INDUSTRIES[int(generator.integers(8))]}
@@ -211,10 +211,6 @@ def fill(directory: Path, count: int) -> None:
         journal.append(entries, lambda position, leaf, head: b"receipt")
     journal.close()
     database.close()
-
-
-def _column(key: Any, size: int) -> CiphertextColumn:
-    return CiphertextColumn.encrypt(key, np.random.default_rng().integers(0, 2**40, size))
 
 
 class Child:
