@@ -13,7 +13,6 @@ import resource
 import secrets
 import time
 from collections.abc import Callable
-from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -70,18 +69,28 @@ AT_ONCE = 4096
 QUERY = "SELECT industry, COUNT(*), SUM(sales), SUM(vat_due) FROM vat GROUP BY industry"
 
 
-@cache
-def committee() -> tuple[ThresholdKey, list[KeyShare]]:
-    p, q = (int(value, 16) for value in json.loads(PRIMES.read_text())["safe_primes"][str(BITS)])
-    return deal_from_primes(p, q, parties=3, threshold=2)
+def committee(directory: Path) -> tuple[ThresholdKey, list[KeyShare]]:
+    """The threshold key and its shares, kept in a directory so that all processes have the same."""
+    names = ["threshold.key", *(f"{number}.share" for number in (1, 2, 3))]
+    if not all((directory / name).exists() for name in names):
+        p, q = (int(value, 16) for value in json.loads(PRIMES.read_text())["safe_primes"][str(BITS)])
+        key, shares = deal_from_primes(p, q, parties=3, threshold=2)
+        for name, item in zip(names, [key, *shares], strict=True):
+            (directory / name).write_bytes(item.to_bytes())
+    key, *shares = ((directory / name).read_bytes() for name in names)
+    return ThresholdKey.from_bytes(key), [KeyShare.from_bytes(share) for share in shares]
 
 
-def plan() -> NetworkPlan:
-    """Three trustees, sixteen enterprises; circuit keys are made once and kept in the user's data directory."""
-    key, shares = committee()
+def dataset() -> DatasetPlan:
+    """The dataset with its circuits, whose keys are made once and kept in the user's data directory."""
     filings, scores = filing.build(SCHEMA), credit_score.build(SCHEMA)
-    dataset = DatasetPlan(SCHEMA, "tax-bureau", filings, circuit_keys(filings), scores, circuit_keys(scores))
-    return NetworkPlan((dataset,), key, tuple(shares), ENTERPRISES)
+    return DatasetPlan(SCHEMA, "tax-bureau", filings, circuit_keys(filings), scores, circuit_keys(scores))
+
+
+def plan(directory: Path) -> NetworkPlan:
+    """Three trustees, sixteen enterprises."""
+    key, shares = committee(directory)
+    return NetworkPlan((dataset(),), key, tuple(shares), ENTERPRISES)
 
 
 def record(subject: str, period: str) -> Record:
@@ -119,7 +128,7 @@ class NetworkProcess(Commands):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._prepared = 0
-        self._network = LocalNetwork(plan(), directory / "network", lambda request: True, anchor_seconds=3600)
+        self._network = LocalNetwork(plan(directory), directory / "network", lambda request: True, anchor_seconds=3600)
 
     async def run(self, pipe: Connection) -> None:
         async with self._network as network:
@@ -159,7 +168,7 @@ class NodeProcess(Commands):
         self._directory = directory
 
     async def run(self, pipe: Connection) -> None:
-        network = LocalNetwork(plan(), self._directory / "alone", lambda request: True)
+        network = LocalNetwork(plan(self._directory), self._directory / "alone", lambda request: True)
         accounts = await network.workers.run(network._make_ledger)
         node = Node(
             NodeConfig(self._directory / "network/node.sqlite", network.rights, anchor_seconds=3600),
@@ -182,10 +191,10 @@ def fill(directory: Path, count: int) -> None:
     Ciphertexts are real encryptions under the network's key; commitments and proofs are random bytes of the right
     lengths, so the records take the room of real ones and no party would accept them from outside.
     """
-    directory.mkdir(parents=True)
-    key = committee()[0].public_key
-    database = open_database(directory / "node.sqlite")
-    journal = Journal(database, directory / "node.segments")
+    key = committee(directory)[0].public_key
+    (directory / "network").mkdir()
+    database = open_database(directory / "network/node.sqlite")
+    journal = Journal(database, directory / "network/node.segments")
     generator = np.random.default_rng()
     for start in range(0, count, AT_ONCE):
         size = min(AT_ONCE, count - start)

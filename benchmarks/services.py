@@ -32,7 +32,7 @@ from typing import Any
 
 import grpc.aio
 
-from benchmarks.service_network import ENTERPRISES, SCHEMA, Child, NetworkProcess, NodeProcess, fill, plan, record
+from benchmarks.service_network import ENTERPRISES, SCHEMA, Child, NetworkProcess, NodeProcess, dataset, fill, record
 from circuits import filing
 from circuits.record import Opening
 from services.api.zkshare.v1 import submission_pb2, submission_pb2_grpc
@@ -80,8 +80,7 @@ async def channels(directory: Path, name: str, node: Address, count: int) -> Asy
 
 def proofs() -> tuple[bytes, list[tuple[bytes, list[bytes]]], Any]:
     """The filing circuit's key, proofs with their public inputs as bytes, and the key prepared."""
-    (dataset,) = plan().datasets
-    key = dataset.filing_keys
+    key = dataset().filing_keys
     made = []
     tree, leaves = MerkleTree(), []
     for number in range(DISTINCT):
@@ -238,7 +237,7 @@ async def submit(directory: Path, network: Child, node: Address, quick: bool) ->
 async def aggregate(directory: Path, quick: bool) -> None:
     count = 5_000 if quick else 100_000
     start = time.monotonic()
-    fill(directory / "network", count)
+    fill(directory, count)
     show(f"log of {count:,} records written (below verification)", time.monotonic() - start, "s")
     for number in (1, 2, 3):
         shutil.copy(directory / "network/node.sqlite", directory / f"network/trustee-{number}.sqlite")
