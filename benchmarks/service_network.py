@@ -25,14 +25,19 @@ from circuits.schema import Schema
 from homomorphic.column import CiphertextColumn
 from homomorphic.threshold import KeyShare, ThresholdKey, deal_from_primes
 from services.api.zkshare.v1.submission_pb2 import Attribute, Submission
-from services.identity import Role
+from services.identity import Authority, CertificateAuthority, Role
 from services.journal import Journal
 from services.keys import circuit_keys
+from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.network import OPERATOR, DatasetPlan, LocalNetwork, NetworkPlan
 from services.node import Node, NodeConfig
+from services.parameters import Dataset, PublicParameters
+from services.policy import Rights
+from services.server import Workers
 from services.statements import canonical
 from services.store.opening import open_database
 from services.verification import Accepted
+from zkcore.groth16 import VerifyingKey
 
 SCHEMA = Schema.from_toml(
     """
@@ -65,6 +70,8 @@ INDUSTRIES = ("steel", "cloth", "paper", "glass", "software", "transport", "buil
 PRIMES = Path(__file__).parent.parent / "tests/vectors/homomorphic/test_primes.json"
 BITS = 3072
 ENTERPRISES = tuple(f"enterprise-{number:02}" for number in range(16))
+TRUSTEES = ("trustee-1", "trustee-2", "trustee-3")
+KEYS = ("filing.key", "score.key")
 AT_ONCE = 4096
 QUERY = "SELECT industry, COUNT(*), SUM(sales), SUM(vat_due) FROM vat GROUP BY industry"
 
@@ -162,20 +169,33 @@ class NetworkProcess(Commands):
 
 
 class NodeProcess(Commands):
-    """A node alone, on a database that holds records already."""
+    """A node alone, on a database that holds records already, with a ledger of its own in the same process."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     async def run(self, pipe: Connection) -> None:
-        network = LocalNetwork(plan(self._directory), self._directory / "alone", lambda request: True)
-        accounts = await network.workers.run(network._make_ledger)
+        directory = self._directory
+        authority, account = CertificateAuthority.create(), LedgerAccount.create()
+        filing_key, score_key = (VerifyingKey.from_bytes((directory / name).read_bytes()) for name in KEYS)
+        parameters = PublicParameters(
+            Authority.from_pem(authority.to_pem()),
+            OPERATOR,
+            TRUSTEES,
+            ThresholdKey.from_bytes((directory / "threshold.key").read_bytes()),
+            (Dataset(SCHEMA, filing_key, score_key),),
+        )
+        provider = EmbeddedProvider(directory / "ledger.sqlite")
+        ledger = Ledger.deploy(provider, account)
+        ledger.grant(account.address, Role.OPERATOR)
+        for kind, identifier, digest in parameters.digests():
+            ledger.publish(kind, identifier, digest)
         node = Node(
-            NodeConfig(self._directory / "network/node.sqlite", network.rights, anchor_seconds=3600),
-            network.identity(Role.OPERATOR, OPERATOR),
-            network.parameters,
-            network.ledger.acting_as(accounts[Role.OPERATOR, OPERATOR]),
-            network.workers,
+            NodeConfig(directory / "network/node.sqlite", Rights({}), anchor_seconds=3600),
+            authority.issue(Role.OPERATOR, OPERATOR),
+            parameters,
+            ledger,
+            Workers(2),
         )
         before = usage()
         start = time.monotonic()
@@ -183,6 +203,7 @@ class NodeProcess(Commands):
         pipe.send({"start": time.monotonic() - start, "before": before["memory"], **usage()})
         await self.serve(pipe)
         await node.stop()
+        provider.close()
 
 
 def fill(directory: Path, count: int) -> None:
@@ -193,6 +214,9 @@ def fill(directory: Path, count: int) -> None:
     """
     key = committee(directory)[0].public_key
     (directory / "network").mkdir()
+    keys = dataset()
+    for name, circuit in zip(KEYS, (keys.filing_keys, keys.score_keys), strict=True):
+        (directory / name).write_bytes(circuit.verifying_key.to_bytes())
     database = open_database(directory / "network/node.sqlite")
     journal = Journal(database, directory / "network/node.segments")
     generator = np.random.default_rng()

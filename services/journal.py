@@ -182,27 +182,24 @@ class Journal:
             yield
 
     def _read_new(self) -> None:
-        """Takes up what the database holds beyond the log in memory."""
-        log = copy.deepcopy(self.log)
+        """Takes up what the database holds beyond the log in memory, some entries at a time."""
         attributes_of: dict[str, dict[str, str]] = {}
-        found: list[tuple[str, Record]] = []
-        while True:
+        count = AT_ONCE
+        while count == AT_ONCE:
             rows = self._database.query(
                 "SELECT position, dataset, subject, period, attributes, key_fingerprint, leaf FROM entry"
                 " WHERE position >= ? AND position < ? ORDER BY position",
-                log.size,
-                log.size + AT_ONCE,
+                self.size,
+                self.size + AT_ONCE,
             )
+            count = len(rows)
+            log = copy.deepcopy(self.log)
             for position, dataset, subject, period, attributes, key, leaf in rows:
                 log.append_hash(leaf)
                 if attributes not in attributes_of:  # few combinations, many records
                     attributes_of[attributes] = json.loads(attributes)
-                found.append((dataset, Record(position, subject, period, attributes_of[attributes], key)))
-            if len(rows) < AT_ONCE:
-                break
-        for dataset, record in found:
-            self._index(dataset, record)
-        self.log = log
+                self._index(dataset, Record(position, subject, period, attributes_of[attributes], key))
+            self.log = log
 
     def _fits(self, size: int, root: bytes) -> bool:
         return size <= self.size and self.log.root(size) == root

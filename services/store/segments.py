@@ -13,6 +13,7 @@ The segments hold nothing that the log does not hold as well: what is torn, dama
 the segments are opened, and :class:`services.journal.Journal` fills it in again.
 """
 
+import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -231,10 +232,14 @@ def _read_segment(path: Path, start: int) -> _Batch | None:
     if path.name != _name(start):
         return None
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        return _checked(reader.get_batch(0), reader.schema.metadata, start, 0)
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped)))
+        batch = _checked(reader.get_batch(0), reader.schema.metadata, start, 0)
     except (pa.ArrowException, OSError, ValueError):  # Arrow raises all of them for files that are none
         return None
+    mapped.madvise(mmap.MADV_DONTNEED)  # pages that the check touched come back when they are summed
+    return batch
 
 
 def _read_tail(data: bytes, start: int) -> Iterator[_Batch]:
