@@ -12,7 +12,7 @@ import binascii
 import secrets
 import textwrap
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,20 +20,22 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from homomorphic.encoding import Reader, Writer
 from homomorphic.paillier import PrivateKey, PublicKey
-from homomorphic.threshold import KeyShare, ThresholdKey
 from services.files import read_secret, write_atomically, write_secret
 from zkcore.errors import Malformed, OutOfRange, Refused
 
+if TYPE_CHECKING:  # imports Numba, which a command that only adds up a column does without
+    from homomorphic.threshold import KeyShare, ThresholdKey
+
 LABELS = {
-    PublicKey: "ZKSHARE PAILLIER PUBLIC KEY",
-    PrivateKey: "ZKSHARE PAILLIER PRIVATE KEY",
-    ThresholdKey: "ZKSHARE COMMITTEE KEY",
-    KeyShare: "ZKSHARE COMMITTEE KEY SHARE",
+    "PublicKey": "ZKSHARE PAILLIER PUBLIC KEY",
+    "PrivateKey": "ZKSHARE PAILLIER PRIVATE KEY",
+    "ThresholdKey": "ZKSHARE COMMITTEE KEY",
+    "KeyShare": "ZKSHARE COMMITTEE KEY SHARE",
 }
 ENCRYPTED = "ENCRYPTED "
 
-PublicT = TypeVar("PublicT", PublicKey, ThresholdKey)
-SecretT = TypeVar("SecretT", PrivateKey, KeyShare)
+PublicT = TypeVar("PublicT", PublicKey, "ThresholdKey")
+SecretT = TypeVar("SecretT", PrivateKey, "KeyShare")
 
 _TAG = b"zks-encr"
 _LOG_COST, _BLOCK, _LANES = 17, 8, 1
@@ -95,17 +97,17 @@ def decrypt(label: str, data: bytes, passphrase: str, part: str) -> bytes:
         raise WrongPassphrase(part, "does not open by this passphrase, or was altered") from None
 
 
-def save_public(path: Path, key: PublicKey | ThresholdKey) -> None:
+def save_public(path: Path, key: "PublicKey | ThresholdKey") -> None:
     """Write a key that everybody may read."""
-    write_atomically(path, to_pem(LABELS[type(key)], key.to_bytes()))
+    write_atomically(path, to_pem(LABELS[type(key).__name__], key.to_bytes()))
 
 
 def load_public(kind: type[PublicT], path: Path) -> PublicT:
     """Read a key that everybody may read; raises Malformed and what the key's constructor refuses."""
-    return kind.from_bytes(from_pem(LABELS[kind], path.read_bytes(), path.name))
+    return kind.from_bytes(from_pem(LABELS[kind.__name__], path.read_bytes(), path.name))
 
 
-def save_secret(path: Path, key: PrivateKey | KeyShare, passphrase: str | None) -> None:
+def save_secret(path: Path, key: "PrivateKey | KeyShare", passphrase: str | None) -> None:
     """Write a private key or a share to a new file of mode 0600, encrypted if there is a passphrase.
 
     Raises
@@ -113,7 +115,7 @@ def save_secret(path: Path, key: PrivateKey | KeyShare, passphrase: str | None) 
     FileExistsError
         There is a file of this name; secrets are never overwritten.
     """
-    label, content = LABELS[type(key)], key.to_bytes()
+    label, content = LABELS[type(key).__name__], key.to_bytes()
     write_secret(path, to_pem(label, content) if passphrase is None else encrypt(label, content, passphrase))
 
 
@@ -129,7 +131,7 @@ def load_secret(kind: type[SecretT], path: Path, passphrase: str | None) -> Secr
     Malformed, and what the key's constructor refuses
         Not such a file; a share that does not fit its committee's key.
     """
-    data, label = read_secret(path), LABELS[kind]
+    data, label = read_secret(path), LABELS[kind.__name__]
     encrypted = data.startswith(f"-----BEGIN {ENCRYPTED}".encode("ascii"))
     if encrypted and passphrase is None:
         raise WrongPassphrase(path.name, "is encrypted; a passphrase is needed")

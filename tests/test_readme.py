@@ -1,6 +1,7 @@
 """What the README tells a reader to type works."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 from circuits.schema import Schema
@@ -31,3 +32,12 @@ def test_the_circuit_proves() -> None:
 def test_the_picture_is_there() -> None:
     for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
         assert (Path(__file__).resolve().parent.parent / path).is_file()
+
+
+def test_the_columns_give_what_the_comments_say() -> None:
+    code = next(block for block in blocks("python") if "generate_keypair" in block)
+    names: dict = {}
+    lines = code.replace("generate_keypair() ", "generate_keypair(2048) ").splitlines()
+    exec("\n".join(line for line in lines if "decrypt" not in line), names)
+    answers = [eval(line.split("  # ")[0], names) for line in lines if "decrypt" in line]
+    assert answers == [[Fraction(2099, 100), Fraction(201, 100)], [2101]]

@@ -10,10 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from homomorphic.column import CiphertextColumn
-from homomorphic.errors import NotAUnit
+from homomorphic.errors import NotAUnit, WrongKey, WrongScale
 from homomorphic.paillier import PrivateKey, PublicKey, generate_keypair
 from services.cli import app
 from services.columns import mapped, read_file, sum_file, write_file
+from services.files import write_secret
+from services.key_files import save_public
 from zkcore.errors import Malformed, OutOfRange, WrongLength
 
 VALUES = list(range(-20, 30))
@@ -46,15 +48,15 @@ def test_files_both_ways(keys: tuple[PublicKey, PrivateKey], column: CiphertextC
 
 def test_rows_lie_where_the_file_is_mapped(keys: tuple[PublicKey, PrivateKey], file: Path) -> None:
     before = pa.total_allocated_bytes()
-    with mapped(file, keys[0].ciphertext_bytes) as buffers:
-        assert [len(rows) for rows in buffers] == [17, 33]
+    with mapped(file, keys[0]) as mapping:
+        assert [len(rows) for rows in mapping.buffers] == [17, 33]
         assert pa.total_allocated_bytes() < before + 4096  # a few words of metadata, no rows
 
 
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_sum(keys: tuple[PublicKey, PrivateKey], file: Path, threads: int | None) -> None:
     public_key, private_key = keys
-    total = CiphertextColumn.from_ciphertexts(public_key, [sum_file(public_key, file, threads=threads)])
+    total = CiphertextColumn.from_ciphertexts(public_key, [sum_file(public_key, file, threads=threads)[0]])
     assert total.decrypt(private_key) == [sum(VALUES)]
 
 
@@ -66,7 +68,7 @@ def test_one_column_among_others(keys: tuple[PublicKey, PrivateKey], column: Cip
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
     assert read_file(public_key, path, "double").to_bytes() == (column * 2).to_bytes()
-    assert sum_file(public_key, path, "sales") == column.sum().to_ciphertexts()[0]
+    assert sum_file(public_key, path, "sales")[0] == column.sum().to_ciphertexts()[0]
     for name in (None, "profit", "district"):
         with pytest.raises(Malformed):
             sum_file(public_key, path, name)
@@ -81,8 +83,27 @@ def test_files_of_another_shape_are_refused(
         other.write_bytes(spoilt)
         with pytest.raises(Malformed):
             sum_file(public_key, other)
+    with pytest.raises(WrongKey):
+        sum_file(generate_keypair(2048)[0], file)
+    longer = generate_keypair(3072)[0]
+    batch = pa.record_batch([pa.array(column)], names=["unnamed"])  # says nothing of a key
+    with pa.OSFile(str(other), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    assert read_file(public_key, other).to_bytes() == column.to_bytes()
     with pytest.raises(WrongLength):
-        sum_file(generate_keypair(3072)[0], file)
+        sum_file(longer, other)
+    for scale in (b"0", b"-1", b"1.5", b"", b"x"):
+        field = pa.field("ciphertext", batch.schema.field(0).type, metadata={b"zkshare.scale": scale})
+        with pa.OSFile(str(other), "wb") as sink, pa.ipc.new_file(sink, pa.schema([field])) as writer:
+            writer.write_batch(pa.record_batch(batch.columns, schema=pa.schema([field])))
+        with pytest.raises(Malformed):
+            sum_file(public_key, other)
+    for columns, refused in (
+        ([column, longer.encrypt([1])], WrongKey),
+        ([column, public_key.encrypt([1], scale=10)], WrongScale),
+    ):
+        with pytest.raises(refused):
+            write_file(other, columns)
     with pytest.raises(FileNotFoundError):
         sum_file(public_key, tmp_path / "none.arrow")
     with pytest.raises(Malformed):
@@ -96,26 +117,57 @@ def test_files_of_another_shape_are_refused(
             sum_file(public_key, other)
 
 
-def test_command(keys: tuple[PublicKey, PrivateKey], column: CiphertextColumn, file: Path, tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_bytes(keys[0].to_bytes())
+@pytest.fixture
+def key_file(keys: tuple[PublicKey, PrivateKey], tmp_path: Path) -> Path:
+    path = tmp_path / "public.pem"
+    save_public(path, keys[0])
+    return path
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["column", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result.stdout if code == 0 else result.stderr
+
+
+def test_sum_command(key_file: Path, keys: tuple[PublicKey, PrivateKey], column: CiphertextColumn, file: Path) -> None:
     expected = column.sum().to_bytes().hex()
-    result = CliRunner().invoke(app, ["column", "sum", str(key), str(file)])
-    assert (result.exit_code, result.stdout.strip()) == (0, expected)
-    result = CliRunner().invoke(app, ["column", "sum", str(key), str(file), "--json", "--threads", "1"])
-    assert json.loads(result.stdout) == {"key": keys[0].fingerprint.hex(), "sum": expected}
-    for arguments in ([str(file), str(file)], [str(key), str(key)], [str(key), str(tmp_path / "none")]):
-        result = CliRunner().invoke(app, ["column", "sum", *arguments])
-        assert result.exit_code == 2
-        assert result.stderr
+    assert run("sum", key_file, file).strip() == expected
+    data = json.loads(run("sum", key_file, file, "--json", "--threads", 1))
+    assert data == {"key": keys[0].fingerprint.hex(), "scale": 1, "sum": expected}
+    for arguments in ([file, file], [key_file, key_file], [key_file, file.with_name("none")]):
+        assert run("sum", *arguments, code=2)
 
 
-def test_command_does_without_numba(keys: tuple[PublicKey, PrivateKey], file: Path, tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_bytes(keys[0].to_bytes())
+def test_commands_from_key_to_answer(tmp_path: Path) -> None:
+    private, public, passphrase = tmp_path / "private.pem", tmp_path / "public.pem", tmp_path / "passphrase"
+    write_secret(passphrase, b"correct horse\n")
+    protected = ["--passphrase-file", passphrase]
+    run("key", private, public, "--bits", 2048, *protected)
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert run("key", private, public, *protected, code=2)  # never written over
+    (tmp_path / "numbers").write_text("19.99\n-5.01\n0\n100\n")
+    sales, total = tmp_path / "sales.arrow", tmp_path / "total.arrow"
+    assert run("encrypt", public, tmp_path / "numbers", sales, "--scale", 100) == "4 rows\n"
+    run("sum", public, sales, "--out", total)
+    assert run("decrypt", private, total, *protected) == "5749/50\n"
+    assert run("decrypt", private, sales, *protected).split() == ["1999/100", "-501/100", "0", "100"]
+    assert "multiple" in run("encrypt", public, tmp_path / "numbers", sales, code=2)
+    (tmp_path / "numbers").write_text("1\nx\n")
+    assert "not a number" in run("encrypt", public, tmp_path / "numbers", sales, code=2)
+    passphrase.write_bytes(b"wrong horse\n")
+    assert "passphrase" in run("decrypt", private, total, *protected, code=2)
+    passphrase.write_bytes(b"\n")
+    assert "empty" in run("decrypt", private, total, *protected, code=2)
+
+
+def test_sum_command_does_without_numba(keys: tuple[PublicKey, PrivateKey], key_file: Path, file: Path) -> None:
     sum_file(keys[0], file)  # the machine code is kept by now
     code = "import sys; from services.cli import main\ntry: main()\nfinally: print('numba' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code, "column", "sum", str(key), str(file)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, "column", "sum", str(key_file), str(file)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.split()[-1] == "False"
