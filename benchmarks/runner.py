@@ -1,0 +1,120 @@
+"""A run: every suite in a process of its own, one after the other, the record written after every case."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.case import Case, Options
+from benchmarks.record import Record, Result
+from benchmarks.suites import SUITES, cases_of
+from benchmarks.worker import environment
+
+Tell = Callable[[str], None]
+
+
+class WorkerFailed(RuntimeError):
+    """A suite's process ended before its time."""
+
+
+def plan(options: Options) -> list[Case]:
+    """The cases of a run, in order."""
+    return [case for suite in SUITES if suite in options.suites for case in cases_of(suite, options)]
+
+
+def duration(seconds: float) -> str:
+    """For people: ``12 s``, ``3 min 20 s``."""
+    whole = max(0, round(seconds))
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
+
+
+class _Progress:
+    """Where a run is, and how long it will still take, by the cases' own estimates and how right they have been."""
+
+    def __init__(self, cases: list[Case], tell: Tell) -> None:
+        self._left = {case.id: case.seconds for case in cases}
+        self._total = len(cases)
+        self._expected = self._spent = 1.0
+        self._tell = tell
+
+    def begin(self, identity: str) -> None:
+        left = sum(self._left.values()) * self._spent / self._expected
+        at = self._total - len(self._left) + 1
+        self._tell(f"[{at}/{self._total}] {identity} (about {duration(left)} left)")
+
+    def end(self, identity: str, seconds: float) -> None:
+        expected = self._left.pop(identity, 0.0)
+        self._expected += expected
+        self._spent += seconds
+
+
+def run(options: Options, path: Path, name: str, resume: bool, tell: Tell) -> Record:
+    """Measure what the options ask for and keep the record at ``path``.
+
+    With ``resume``, cases that the record already has are left alone; its options and machine must be the same.
+
+    Raises
+    ------
+    UnreadableRecord, OSError
+        The record to take up can't be read.
+    WorkerFailed
+        A suite's process died; what it had measured is in the record.
+    """
+    cases = plan(options)
+    if resume and path.exists():
+        record = Record.read(path)
+        tell(f"{len(record.results)} cases are in {path} already")
+    else:
+        record = Record.begin(name, options, peers.describe(options))
+        record.write(path)
+    waiting = [case for case in cases if case.id not in record.results]
+    progress = _Progress(waiting, tell)
+    for suite, backend in dict.fromkeys((case.suite, case.backend) for case in waiting):
+        _suite(suite, backend, options, record, path, progress)
+    record.finish()
+    record.write(path)
+    return record
+
+
+def _suite(suite: str, backend: str, options: Options, record: Record, path: Path, progress: _Progress) -> None:
+    """Measure the cases of a suite that the record lacks; one that kills its process is recorded as failed."""
+    request = {
+        "suite": suite,
+        "backend": backend,
+        "options": dataclasses.asdict(options),
+        "done": list(record.results),
+    }
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(backend),
+        text=True,
+    )
+    assert worker.stdin is not None and worker.stdout is not None
+    current = ""
+    try:
+        worker.stdin.write(json.dumps(request))
+        worker.stdin.close()
+        started = time.perf_counter()
+        for line in worker.stdout:
+            message = json.loads(line)
+            if "begin" in message:
+                current = message["begin"]
+                progress.begin(current)
+                continue
+            result = Result.from_dict(message["result"])
+            record.results[result.id] = result
+            record.write(path)
+            progress.end(result.id, time.perf_counter() - started)
+            started = time.perf_counter()
+        if worker.wait():
+            raise WorkerFailed(f"the process of suite {suite} ended with status {worker.returncode} in {current}")
+    finally:
+        if worker.poll() is None:
+            worker.terminate()
+            worker.wait()

@@ -1,0 +1,204 @@
+"""Pairings: Miller's loop, the final exponentiation, the EVM's pairing check, multiples of points."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from benchmarks.case import OURS, Case, Contender, Limit, Options, Trial
+from benchmarks.peers import invite
+from benchmarks.suites.field import FP_STREAM, from_polynomial
+
+# Products in Fp: Fp2 product 3, square 2; Fp12 product 54, square 36, square in the cyclotomic subgroup 18, times a
+# line 39; doubling with its line 25, addition with its line 37 (projective; Costello, Lange and Naehrig 2010).
+MILLER = 64 * (36 + 25 + 39) + 22 * (37 + 39) + 2 * (37 + 39)
+FINAL = 3 * (62 * 18 + 13 * 54) + 12 * 54 + 300
+CHECK = 64 * (36 + 2 * (25 + 39)) + 24 * 2 * (37 + 39) + FINAL
+
+
+def cases(options: Options) -> Iterator[Case]:
+    """Steps and the whole."""
+    yield Case("pairing", "Miller loop", {}, partial(_miller, options), seconds=4)
+    yield Case("pairing", "final exponentiation", {}, partial(_final, options), seconds=4)
+    for backend in ("best", "portable"):
+        yield Case(
+            "pairing", "EVM pairing check", {"pairs": 2}, partial(_check, options, 2), backend=backend, seconds=6
+        )
+    yield Case("pairing", "EVM pairing check", {"pairs": 4}, partial(_check, options, 4), quick=False, seconds=12)
+    yield Case("pairing", "EVM G1 multiplication", {}, partial(_multiple, options), seconds=3)
+    yield Case("pairing", "EVM pairing check, gas", {"pairs": 4}, partial(_gas, options), unit="gas", seconds=2)
+
+
+def _points() -> tuple[Any, Any, int]:
+    import secrets
+
+    from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, R
+    from zkcore.groups import g1, g2
+
+    a = secrets.randbelow(R - 2) + 2
+    return g1.multiply(G1_GENERATOR, a), g2.multiply(G2_GENERATOR, 5), a
+
+
+def _truth(a: int) -> list[int]:
+    """The pairing of the points by bilinearity, from other points."""
+    from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR
+    from zkcore.groups import g1, g2
+    from zkcore.pairing import pairing_product
+
+    return pairing_product([g1.multiply(G1_GENERATOR, 5)], [g2.multiply(G2_GENERATOR, a)])
+
+
+def _more(value: Any) -> list[int]:
+    """A reduced pairing of py-ecc's to the power that our final exponentiation has more."""
+    from benchmarks.peers.py_ecc import coefficients
+    from zkcore.bn254 import U
+
+    return from_polynomial(coefficients(value ** (2 * U * (6 * U * U + 3 * U + 1))))
+
+
+def _miller(options: Options) -> Trial:
+    import numpy as np
+
+    from zkcore.field import decode, fp
+    from zkcore.pairing import finish, miller_product
+
+    p, q, a = _points()
+
+    def finished(product: Any) -> list[int]:
+        out = np.empty((1, 12, 4), np.uint64)
+        finish(product, out)
+        return decode(fp, out)
+
+    def peer() -> Contender:
+        from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate
+
+        from benchmarks.peers import py_ecc
+
+        return Contender("py-ecc", lambda: py_ecc.miller(p, q), lambda value: _more(final_exponentiate(value)))
+
+    return Trial(
+        [Contender(OURS, lambda: miller_product([p], [q]), finished), invite("py-ecc", options, peer)],
+        _truth(a),
+        Limit(FP_STREAM, MILLER, "64 doublings and 24 additions, each with a line, 64 squares in Fp12"),
+    )
+
+
+def _final(options: Options) -> Trial:
+    import numpy as np
+
+    from zkcore.field import decode, fp
+    from zkcore.pairing import finish, miller_product
+
+    p, q, a = _points()
+    product, out = miller_product([p], [q]), np.empty((1, 12, 4), np.uint64)
+
+    def peer() -> Contender:
+        from py_ecc.optimized_bn128.optimized_pairing import final_exponentiate
+
+        from benchmarks.peers import py_ecc
+
+        value = py_ecc.miller(p, q)
+        return Contender("py-ecc", lambda: final_exponentiate(value), _more)
+
+    return Trial(
+        [Contender(OURS, lambda: finish(product, out), lambda _: decode(fp, out)), invite("py-ecc", options, peer)],
+        _truth(a),
+        Limit(FP_STREAM, FINAL, "three powers of 62 cyclotomic squares and 13 products, 12 products, an inverse"),
+    )
+
+
+def _pairs(count: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """Points of G1 for a product that is one, the same for one that is not, points of G2."""
+    from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR
+    from zkcore.groups import g1, g2
+
+    seconds = [g2.multiply(G2_GENERATOR, 3 + i) for i in range(count)]
+    factors = [7 + i for i in range(count - 1)]
+    total = sum(factor * (3 + i) for i, factor in enumerate(factors))
+    from zkcore.bn254 import R
+
+    last = -total * pow(count + 2, -1, R) % R
+    good = [g1.multiply(G1_GENERATOR, factor) for factor in (*factors, last)]
+    return good, [*good[:-1], G1_GENERATOR], seconds
+
+
+def _encoded(firsts: list[Any], seconds: list[Any]) -> bytes:
+    from zkcore.formats.points import g1_to_bytes, g2_to_bytes
+
+    return b"".join(g1_to_bytes(p) + g2_to_bytes(q) for p, q in zip(firsts, seconds, strict=True))
+
+
+def _check(options: Options, count: int) -> Trial:
+    from zkcore.formats.evm import ecpairing
+
+    good, bad, seconds = _pairs(count)
+    inputs = [_encoded(good, seconds), _encoded(bad, seconds)]
+
+    def with_pyrevm() -> Contender:
+        from benchmarks.peers import pyrevm
+
+        call = pyrevm.precompile(8)
+        return Contender("pyrevm", lambda: [call(data) for data in inputs], count=2)
+
+    def with_py_ecc() -> Contender:
+        from benchmarks.peers import py_ecc
+
+        def answers() -> list[bool]:
+            return [py_ecc.check(firsts, seconds) for firsts in (good, bad)]
+
+        return Contender("py-ecc", answers, lambda out: [bytes(31) + bytes([one]) for one in out], count=2)
+
+    def with_zksnake() -> Contender:
+        from benchmarks.peers import zksnake
+
+        calls = [zksnake.pairing_check(firsts, seconds) for firsts in (good, bad)]
+        return Contender(
+            "zksnake",
+            lambda: [call() for call in calls],
+            lambda out: [bytes(31) + bytes([one]) for one in out],
+            count=2,
+        )
+
+    return Trial(
+        [
+            Contender(OURS, lambda: [ecpairing(data) for data in inputs], count=2),
+            invite("pyrevm", options, with_pyrevm),
+            invite("zksnake", options, with_zksnake),
+            invite("py-ecc", options, with_py_ecc),
+        ],
+        [bytes(31) + b"\1", bytes(32)],
+        Limit(FP_STREAM, CHECK, "Miller's loops share squares") if count == 2 else None,
+    )
+
+
+def _multiple(options: Options) -> Trial:
+    import secrets
+
+    from zkcore.bn254 import G1_GENERATOR, R
+    from zkcore.formats.evm import ecmul
+    from zkcore.formats.points import g1_to_bytes
+    from zkcore.groups import g1
+
+    a, b = secrets.randbelow(R), secrets.randbelow(R)
+    data = g1_to_bytes(g1.multiply(G1_GENERATOR, a)) + b.to_bytes(32, "big")
+
+    def with_pyrevm() -> Contender:
+        from benchmarks.peers import pyrevm
+
+        call = pyrevm.precompile(7)
+        return Contender("pyrevm", lambda: call(data))
+
+    return Trial(
+        [Contender(OURS, lambda: ecmul(data)), invite("pyrevm", options, with_pyrevm)],
+        g1_to_bytes(g1.multiply(G1_GENERATOR, a * b % R)),
+    )
+
+
+def _gas(options: Options) -> Trial:
+    def with_pyrevm() -> Contender:
+        from benchmarks.peers import pyrevm
+
+        good, _, seconds = _pairs(4)
+        data = _encoded(good, seconds)
+        return Contender("pyrevm", lambda: pyrevm.gas(8, data), lambda gas: gas > 0, reading=float)
+
+    return Trial([invite("pyrevm", options, with_pyrevm)], True)

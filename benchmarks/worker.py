@@ -1,0 +1,75 @@
+"""One suite on one back end, in a process of its own that :mod:`benchmarks.runner` starts.
+
+Reads a request as JSON from standard input and writes one JSON value a line to standard output: a case that begins, a
+case's result. Whatever libraries print goes to standard error.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from benchmarks import machine, measure
+from benchmarks.case import BEST, Case, Gap, Options, Trial
+from benchmarks.measure import FAILED, Measurement
+from benchmarks.record import Result
+from benchmarks.suites import cases_of
+
+ONE_THREAD = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Set to 1 in a worker's environment, so that peers that would take every core take one as we do."""
+
+
+def environment(backend: str) -> dict[str, str]:
+    """The environment in which a worker for a back end is started."""
+    values = {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "SPDLOG_LEVEL": "warn", "PYTHONUNBUFFERED": "1"}
+    if backend != BEST:
+        values["ZKSHARE_BACKEND"] = backend
+    return values
+
+
+def perform(case: Case, seconds: float) -> Result:
+    """Prepare a case, measure it, and tell the circumstances. A case that can't be prepared is recorded as failed."""
+    begin, joules = time.perf_counter(), machine.joules()
+    measure.pin(case.cores)
+    try:
+        trial = case.prepare()
+    except Exception as error:
+        failed = Measurement("zkshare")
+        failed.drop(FAILED, f"could not be prepared: {type(error).__name__}: {error}")
+        trial, measurements = Trial((Gap("zkshare", failed.reason),), None), [failed]
+    else:
+        measurements = measure.measure(trial, seconds)
+    after = machine.joules()
+    return Result.of(
+        case,
+        trial.limit,
+        measurements,
+        load=machine.load(),
+        megahertz=machine.megahertz(),
+        joules=after - joules if joules is not None and after is not None else None,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def main() -> None:
+    """Serve one request."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def say(**value: Any) -> None:
+        out.write(json.dumps(value, ensure_ascii=False) + "\n")
+        out.flush()
+
+    request = json.load(sys.stdin)
+    options = Options.from_dict(request["options"])
+    done = set(request["done"])
+    for case in cases_of(request["suite"], options):
+        if case.backend == request["backend"] and case.id not in done:
+            say(begin=case.id)
+            say(result=dataclasses.asdict(perform(case, options.seconds_each())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""A small run from the command line to its report: resumed, compared, read strictly."""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from benchmarks import runner
+from benchmarks.case import Options
+from benchmarks.compare import compare
+from benchmarks.measure import MEASURED, WRONG
+from benchmarks.record import Record, UnreadableRecord
+from benchmarks.report import paper, words, write
+from benchmarks.suites import SUITES
+
+OPTIONS = Options(("field",), only="modulo N^2(bits=2048)", backends=("best",), budget=0.01)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of one run."""
+    path = tmp_path_factory.mktemp("bench")
+    said: list[str] = []
+    runner.run(OPTIONS, path / "record.json", "test", False, said.append)
+    assert any("[1/1] field/product modulo N^2" in text and "left" in text for text in said)
+    return path
+
+
+@pytest.fixture
+def record(folder: Path) -> Record:
+    return Record.read(folder / "record.json")
+
+
+def test_record_says_what_it_rests_on(record: Record) -> None:
+    assert record.head["schema"] == "zkshare-benchmarks/1"
+    assert record.head["run"]["name"] == "test" and record.head["run"]["finished"]
+    assert record.head["machine"]["cores"] and record.head["versions"]["python"]
+    [result] = record.results.values()
+    assert {item.name: item.status for item in result.contenders} == {"zkshare": MEASURED, "gmpy2": MEASURED}
+    assert all(sample > 0 for item in result.contenders for sample in item.cpu)
+
+
+def test_a_finished_case_is_not_measured_again(folder: Path, record: Record) -> None:
+    before = (folder / "record.json").read_bytes()
+    again = runner.run(OPTIONS, folder / "record.json", "test", True, lambda text: None)
+    assert again.results == record.results
+    assert json.loads(before)["results"] == json.loads((folder / "record.json").read_bytes())["results"]
+
+
+def test_report_needs_nothing_else(record: Record, tmp_path: Path) -> None:
+    write(record, tmp_path, tmp_path / "RESULTS.md")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert tag not in ("script", "link", "img", "iframe")
+            assert not any(name == "src" for name, _ in attrs)
+
+    Links().feed(text)
+    assert "<svg" in text and "product modulo N^2" in text and "not measured" in text
+    page = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    assert "results.svg" in page and (tmp_path / "results.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert r"\toprule" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    assert "montgomery1985" in (tmp_path / "references.bib").read_text(encoding="utf-8")
+
+
+def test_every_reference_is_there() -> None:
+    entries = words.entries_by_key()
+    assert set(SUITES) == set(words.REFERENCES)
+    for keys in words.REFERENCES.values():
+        assert set(keys) <= entries.keys()
+    assert all(entry.count("{") == entry.count("}") for entry in entries.values())
+
+
+def test_a_peer_ahead_is_said(record: Record) -> None:
+    [result] = record.results.values()
+    ours, peer = result.contenders
+    peer.cpu = [sample / 1000 for sample in ours.cpu]
+    assert "behind in 1" in words.summary(record)
+    assert "gmpy2" in paper.spreadsheet(record)
+
+
+def test_what_was_wrong_is_said(record: Record, tmp_path: Path) -> None:
+    [result] = record.results.values()
+    result.contenders[1].drop(WRONG, "its result differs from the truth; no time of it is kept")
+    write(record, tmp_path)
+    assert "gmpy2: wrong" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_compare_tells_change_from_noise(folder: Path, record: Record) -> None:
+    new = Record.read(folder / "record.json")
+    lines, slower = compare(record, new)
+    assert not slower and "0 figures of ours changed" in lines[-1]
+    [result] = new.results.values()
+    result.contenders[0].cpu = [2 * sample for sample in result.contenders[0].cpu]
+    lines, slower = compare(record, new)
+    assert slower and any("2.00 times" in line for line in lines)
+    result.contenders[1].cpu = [2 * sample for sample in result.contenders[1].cpu]
+    assert not compare(record, new)[1]  # the machine became slower, not we
+
+
+def test_other_records_are_refused(folder: Path, tmp_path: Path) -> None:
+    good = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    path = tmp_path / "record.json"
+    other_result = {**good["results"][0], "stranger": 1}
+    for bad in (
+        [],
+        {**good, "schema": "zkshare-benchmarks/2"},
+        {"schema": good["schema"]},
+        {**good, "results": [other_result]},
+    ):
+        path.write_text(json.dumps(bad), encoding="utf-8")
+        with pytest.raises(UnreadableRecord):
+            Record.read(path)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(UnreadableRecord):
+        Record.read(path)
+
+
+def test_plans_are_made_without_work() -> None:
+    quick, full = (runner.plan(Options(SUITES, full=full)) for full in (False, True))
+    assert len({case.id for case in full}) == len(full) > len(quick) > 50
+    assert sum(case.seconds for case in quick) < 480
+    few = runner.plan(Options(("batch",), full=True, sizes=(8,), threads=(1,)))
+    assert {case.parameters.get("proofs") for case in few if case.grows} == {8}
+
+
+def test_command_lists_and_refuses() -> None:
+    def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "services.cli", "bench", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    listed = bench("run", "--list", "--suite", "batch")
+    assert listed.returncode == 0 and "batch/a proof in a batch(proofs=64)" in listed.stdout
+    assert bench("run", "--suite", "nothing").returncode == 2
+    assert bench("report", "missing.json").returncode == 2
