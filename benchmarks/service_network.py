@@ -81,9 +81,10 @@ def committee(directory: Path) -> tuple[ThresholdKey, list[KeyShare]]:
     names = ["threshold.key", *(f"{number}.share" for number in (1, 2, 3))]
     if not all((directory / name).exists() for name in names):
         p, q = (int(value, 16) for value in json.loads(PRIMES.read_text())["safe_primes"][str(BITS)])
-        key, shares = deal_from_primes(p, q, parties=3, threshold=2)
-        for name, item in zip(names, [key, *shares], strict=True):
-            (directory / name).write_bytes(item.to_bytes())
+        dealt, dealt_shares = deal_from_primes(p, q, parties=3, threshold=2)
+        made = [dealt.to_bytes(), *(share.to_bytes() for share in dealt_shares)]
+        for name, content in zip(names, made, strict=True):
+            (directory / name).write_bytes(content)
     key, *shares = ((directory / name).read_bytes() for name in names)
     return ThresholdKey.from_bytes(key), [KeyShare.from_bytes(share) for share in shares]
 
