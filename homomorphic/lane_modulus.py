@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from homomorphic import crt_kernels
 from homomorphic import modular_kernels as kernels
+from homomorphic.modular_kernels import FIXED_WINDOW
 from homomorphic.row_total import limbs_for, limbs_of, modulus_words
 from homomorphic.rows import Bytes, Words, exponent_words, from_rows, to_rows, words_of
 from zkcore.registers import LANES, LIMB_BITS, aligned
 
-FIXED_WINDOW = 6
-"""Bits a window of a fixed base's table, where every entry is read."""
+_FIXED_BLOCKS = 32
+"""Blocks that stay in the cache while a window of a fixed base's table is read."""
 
 _DOT_BLOCKS = 8
 """Blocks that share the squarings of a dot product; their tables fit the second-level cache."""
@@ -268,9 +269,9 @@ class LaneModulus:
         return out
 
     def fixed_base(self, base: int, bits: int) -> Words:
-        """Table for :meth:`fixed_power` of a unit up to exponents of ``bits``, ``uint64[windows, 2^w, 2 limbs]``.
+        """Table for :meth:`fixed_power` of a unit up to exponents of ``bits``, ``uint64[windows, 16, 2 limbs, 8]``.
 
-        An entry u (1 + d n) is held as u in Montgomery form, below 2n, and d below n.
+        An entry u (1 + d n) is held as u in Montgomery form, below 2n, and d below n; eight entries to a register.
         """
         windows = -(-bits // FIXED_WINDOW)
         n_squared, power = mpz(self.n) ** 2, mpz(base)
@@ -280,10 +281,11 @@ class LaneModulus:
             power = gmpy2.powmod(power, 1 << FIXED_WINDOW, n_squared)
         first = self.enter(to_rows(bases, width))
         first_inverse = self.enter(to_rows([gmpy2.invert(value, n_squared) for value in bases], width))
-        table = np.empty((windows, 1 << FIXED_WINDOW, 2 * self.limbs), np.uint64)
+        table = aligned(windows, (1 << FIXED_WINDOW) // LANES, 2 * self.limbs, LANES)
         entry = inverse = self._repeated(self.one, len(first))
         for e in range(1 << FIXED_WINDOW):
-            table[:, e] = self._entries(entry, inverse).transpose(0, 2, 1).reshape(-1, 2 * self.limbs)[:windows]
+            entries = self._entries(entry, inverse).transpose(0, 2, 1).reshape(-1, 2 * self.limbs)
+            table[:, e // LANES, :, e % LANES] = entries[:windows]
             entry, inverse = self.multiply(entry, first), self.multiply(inverse, first_inverse)
         return table
 
@@ -310,12 +312,12 @@ class LaneModulus:
         words = exponent_words(exponents)
 
         def work(first: int, last: int) -> None:
-            chosen, keys, t = self._scratch(4 * self.limbs), aligned(LANES), self._t()
+            chosen, keys, t = self._scratch(8 * self.limbs), aligned(LANES), self._t()
             sums = aligned(last - first, self.limbs, LANES)
-            for at in range(first, last, 16):  # so many blocks stay in the cache while a window's table is read
-                end = min(at + 16, last)
+            for at in range(first, last, _FIXED_BLOCKS):
+                end = min(at + _FIXED_BLOCKS, last)
                 some, rows = sums[at - first : end - first], words[at * LANES : end * LANES]
-                state = FIXED_WINDOW, table, chosen, keys, t, self.words, self.limbs
+                state = table, chosen, keys, t, self.words, self.limbs
                 kernels.fixed_power_rows(out[at:end], some, rows, *state)
             self._multiply(out[first:last], out[first:last], self._one_plus(sums))
 

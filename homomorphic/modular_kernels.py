@@ -17,6 +17,8 @@ from zkcore.lanes import (
     broadcast,
     carry,
     low_bits,
+    pick_by_bit,
+    pick_of_sixteen,
     replace_where_equal,
     u64x8,
 )
@@ -24,6 +26,9 @@ from zkcore.number import load, store, zero_of
 from zkcore.registers import LANES, LIMB_BITS
 
 _zero = zero_of(u64x8)
+
+FIXED_WINDOW = 7
+"""Bits a window of a fixed base's table."""
 
 
 @kernel
@@ -293,33 +298,60 @@ def dot_rows(
 
 
 @inner
-def _choose(chosen: Any, entries: Any, count: Any, first: Any, second: Any, size: Any) -> Any:
-    """Entries of a table by the digits of two blocks, to the two halves of ``chosen``; every entry is read."""
-    for j in range(0, size, 4):
-        x0, x1, x2, x3 = _four(entries, j)
-        y0, y1, y2, y3 = x0, x1, x2, x3
-        for entry in range(1, count):
-            z0, z1, z2, z3 = _four(entries, entry * size + j)
-            key = np.uint64(entry)
-            x0, x1 = replace_where_equal(first, key, z0, x0), replace_where_equal(first, key, z1, x1)
-            x2, x3 = replace_where_equal(first, key, z2, x2), replace_where_equal(first, key, z3, x3)
-            y0, y1 = replace_where_equal(second, key, z0, y0), replace_where_equal(second, key, z1, y1)
-            y2, y3 = replace_where_equal(second, key, z2, y2), replace_where_equal(second, key, z3, y3)
-        _store_four(chosen, j, x0, x1, x2, x3)
-        _store_four(chosen, size + j, y0, y1, y2, y3)
+def _choose(chosen: Any, entries: Any, first: Any, second: Any, third: Any, fourth: Any, size: Any) -> Any:
+    """Of 128 entries those numbered by the digits of four blocks, to the four parts of ``chosen``.
+
+    ``entries`` is ``uint64[16, size, 8]`` with eight entries to a register. All are read whatever the digits are.
+    """
+    for j in range(size):
+        a, b, c, d = _four(entries, j, size)
+        e, f, g, h = _four(entries, 4 * size + j, size)
+        i, k, m, n = _four(entries, 8 * size + j, size)
+        o, p, q, r = _four(entries, 12 * size + j, size)
+        store(chosen, j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, first))
+        store(chosen, size + j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, second))
+        store(chosen, 2 * size + j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, third))
+        store(chosen, 3 * size + j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, fourth))
 
 
 @inner
-def _four(words: Any, at: Any) -> Any:
-    return broadcast(words, at), broadcast(words, at + 1), broadcast(words, at + 2), broadcast(words, at + 3)
+def _four(entries: Any, at: Any, size: Any) -> Any:
+    return (
+        load(_zero(), entries, at),
+        load(_zero(), entries, at + size),
+        load(_zero(), entries, at + 2 * size),
+        load(_zero(), entries, at + 3 * size),
+    )
 
 
 @inner
-def _store_four(out: Any, at: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    store(out, at, a)
-    store(out, at + 1, b)
-    store(out, at + 2, c)
-    store(out, at + 3, d)
+def _pick(
+    a: Any,
+    b: Any,
+    c: Any,
+    d: Any,
+    e: Any,
+    f: Any,
+    g: Any,
+    h: Any,
+    i: Any,
+    k: Any,
+    m: Any,
+    n: Any,
+    o: Any,
+    p: Any,
+    q: Any,
+    r: Any,
+    keys: Any,
+) -> Any:
+    """In each lane, of 128 words the one that its key numbers."""
+    four, five, six = np.uint64(4), np.uint64(5), np.uint64(6)
+    low = pick_by_bit(pick_of_sixteen(a, b, keys), pick_of_sixteen(c, d, keys), keys, four)
+    high = pick_by_bit(pick_of_sixteen(e, f, keys), pick_of_sixteen(g, h, keys), keys, four)
+    lower = pick_by_bit(low, high, keys, five)
+    low = pick_by_bit(pick_of_sixteen(i, k, keys), pick_of_sixteen(m, n, keys), keys, four)
+    high = pick_by_bit(pick_of_sixteen(o, p, keys), pick_of_sixteen(q, r, keys), keys, four)
+    return pick_by_bit(lower, pick_by_bit(low, high, keys, five), keys, six)
 
 
 @inner
@@ -339,7 +371,6 @@ def fixed_power_rows(
     out: Any,
     sums: Any,
     exponents: Any,
-    window: Any,
     table: Any,
     chosen: Any,
     keys: Any,
@@ -347,21 +378,21 @@ def fixed_power_rows(
     modulus: Any,
     limbs: Any,
 ) -> Any:
-    """out (1 + sums n) *= base ** exponent, two blocks at a time, with sums ``uint64[blocks, limbs, 8]``.
+    """out (1 + sums n) *= base ** exponent, four blocks at a time, with sums ``uint64[blocks, limbs, 8]``.
 
-    ``table[k, e]`` holds u and d of base ** (e 2^(window k)) = u (1 + d n). As n^2 = 0 the d only add up.
+    ``table[k, e >> 3, :, e & 7]`` holds u and d of base ** (e 2^(7 k)) = u (1 + d n). As n^2 = 0 the d only add up.
     """
     size = 2 * limbs
     for k in range(table.shape[0]):
-        entries = table[k].reshape(table.shape[1] * size)
-        for block in range(0, out.shape[0], 2):
-            first = _digits(keys, exponents, block * LANES, k * window, window)
-            second = _digits(keys, exponents, (block + 1) * LANES, k * window, window)
-            _choose(chosen, entries, table.shape[1], first, second, size)
-            _times_entry(out, block * size, sums, block * limbs, chosen, 0, t, modulus, limbs)
-            if block + 1 < out.shape[0]:
-                at = (block + 1) * limbs
-                _times_entry(out, 2 * at, sums, at, chosen, size, t, modulus, limbs)
+        entries = table[k]
+        for block in range(0, out.shape[0], 4):
+            first = _digits(keys, exponents, block * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
+            second = _digits(keys, exponents, (block + 1) * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
+            third = _digits(keys, exponents, (block + 2) * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
+            fourth = _digits(keys, exponents, (block + 3) * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
+            _choose(chosen, entries, first, second, third, fourth, size)
+            for at in range(block, min(block + 4, out.shape[0])):
+                _times_entry(out, at * size, sums, at * limbs, chosen, (at - block) * size, t, modulus, limbs)
     for block in range(out.shape[0]):
         rest = _zero()
         for j in range(limbs):

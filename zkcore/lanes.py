@@ -143,6 +143,29 @@ def _splat(builder: Any, word: Any) -> Any:
 
 
 @intrinsic
+def pick_of_sixteen(typingctx: Any, low: Any, high: Any, keys: Any) -> Any:
+    """In each lane the word of ``low`` and ``high``, 16 in all, that the low four bits of its key number."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function = _declared(builder, "llvm.x86.avx512.vpermi2var.q.512", _VECTOR, [_VECTOR] * 3)
+        return builder.call(function, [arguments[0], arguments[2], arguments[1]])
+
+    return u64x8(u64x8, u64x8, u64x8), emit
+
+
+@intrinsic
+def pick_by_bit(typingctx: Any, unset: Any, set_: Any, keys: Any, bit: Any) -> Any:
+    """In each lane ``set_`` where this bit of its key is 1, else ``unset``."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        one = ir.Constant(ir.IntType(64), 1)
+        looked_at = builder.and_(arguments[2], _splat(builder, builder.shl(one, arguments[3])))
+        return builder.select(builder.icmp_unsigned("!=", looked_at, u64x8.constant(0)), arguments[1], arguments[0])
+
+    return u64x8(u64x8, u64x8, u64x8, types.uint64), emit
+
+
+@intrinsic
 def turn_rows(typingctx: Any, out: Any, out_at: Any, words: Any, at: Any, stride: Any) -> Any:
     """Eight big-endian words of eight rows to eight registers: a row to a lane, the last word first.
 
