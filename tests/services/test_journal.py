@@ -1,7 +1,13 @@
 """The journal: log, public columns and ciphertexts agree after every failure, and recover without a hand."""
 
+import os
+import random
 import resource
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -241,3 +247,91 @@ def test_a_server_that_goes_away(postgres_server: PostgresServer, tmp_path: Path
     check(journal, 5)
     journal.close()
     database.close()
+
+
+def test_files_that_may_only_be_read(tmp_path: Path) -> None:
+    """A start on a read-only disk says so; the next one works."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        database = open_database(place / "store.db")
+        journal = Journal(database, place / "segments")
+        add(journal, 3)
+        journal.close()
+        database.close()
+        for path, mode in ((place, 0o555), (place / "store.db", 0o444), (place / "segments", 0o555)):
+            path.chmod(mode)
+        with not_as_root(), pytest.raises(Unavailable):
+            open_database(place / "store.db")
+        database = open_database(tmp_path / "copy.db")
+        with not_as_root(), pytest.raises(Unavailable):
+            Journal(database, place / "segments")
+        database.close()
+        for path, mode in ((place, 0o700), (place / "store.db", 0o600), (place / "segments", 0o700)):
+            path.chmod(mode)
+        database = open_database(place / "store.db")
+        check(Journal(database, place / "segments"), 3)
+        database.close()
+
+
+@contextmanager
+def not_as_root() -> Iterator[None]:
+    """As a user for whom the modes of files count."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def kill_while_appending(location: Path | str, place: Path, after_lines: int) -> int:
+    """Run a process that appends, kill it after some acknowledgements; how many entries it acknowledged."""
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.services.test_journal", str(location), str(place)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert process.stdout
+    acknowledged = 0
+    for line in process.stdout:
+        acknowledged, after_lines = int(line), after_lines - 1
+        if not after_lines:
+            process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    return acknowledged
+
+
+def check_after_kill(location: Path | str, place: Path, acknowledged: int) -> None:
+    database = open_database(location)
+    journal = Journal(database, place)
+    assert journal.size >= acknowledged
+    check(journal, journal.size)
+    journal.close()
+    database.close()
+
+
+def test_nothing_acknowledged_is_lost_when_killed(location: Path | str, tmp_path: Path) -> None:
+    for lines in (1, 13, 30):
+        check_after_kill(location, tmp_path / "s", kill_while_appending(location, tmp_path / "s", lines))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_nothing_acknowledged_is_lost_over_many_kills(location: Path | str, tmp_path: Path) -> None:
+    for _ in range(100):
+        lines = random.randint(1, 12)
+        check_after_kill(location, tmp_path / "s", kill_while_appending(location, tmp_path / "s", lines))
+
+
+if __name__ == "__main__":
+    segments.SEGMENT = 8
+    appending = Journal(open_database(sys.argv[1]), Path(sys.argv[2]))
+    while True:
+        add(appending, random.randint(1, 5))
+        print(appending.size, flush=True)
