@@ -15,7 +15,6 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +93,9 @@ class Journal:
         -------
         The receipts in order; empty without `receipt`.
         """
-        with self._certain():
+        with self._lock:
+            self._agree()
+            self._level()
             start, log = self.size, self.extended(body for body, _ in entries)
             leaves = [log.leaf(position) for position in range(start, log.size)]
             receipts = (
@@ -104,8 +105,8 @@ class Journal:
                 Record(start + index, accepted.subject, accepted.period, accepted.attributes, accepted.key_fingerprint)
                 for index, (_, accepted) in enumerate(entries)
             ]
-            self._uncertain = True
             self._segments.append(_rows([accepted.ciphertext for _, accepted in entries]), log.root())
+            self._uncertain = True
             with self._database.transaction() as transaction:
                 transaction.execute_many(
                     "INSERT INTO entry (position, dataset, subject, period, attributes, key_fingerprint, leaf, receipt,"
@@ -137,8 +138,8 @@ class Journal:
     def find(self, dataset: str, subject: str, period: str) -> Entry | None:
         """The entry of a record, or None."""
         if self._uncertain:
-            with self._certain():
-                pass
+            with self._lock:
+                self._agree()
         rows = self._database.query(
             "SELECT body, receipt FROM entry WHERE dataset = ? AND subject = ? AND period = ?", dataset, subject, period
         )
@@ -163,23 +164,29 @@ class Journal:
         return self._records.get(dataset, Records())
 
     def ciphertexts(self, cohort: Cohort) -> Iterator[Rows]:
-        """The ciphertexts of a cohort's entries in the order of the log: arrays ``uint8[n, width]``, big-endian."""
+        """The ciphertexts of a cohort's entries in the order of the log: arrays ``uint8[n, width]``, big-endian.
+
+        Raises services.store.StoreError if segments lack some of them and cannot be filled in.
+        """
+        if len(cohort) and int(cohort.positions[-1]) >= self._segments.size:
+            with self._lock:
+                self._level()
         return self._segments.gather(cohort.positions)
 
     def close(self) -> None:
         """Releases files, not the database. Closing twice is harmless."""
         self._segments.close()
 
-    @contextmanager
-    def _certain(self) -> Iterator[None]:
-        """The journal for one thread alone, in agreement with the database. Raises services.store.StoreError."""
-        with self._lock:
-            if self._uncertain:
-                self._segments.cut(self.size)
-                self._read_new()
-                self._fill()
-                self._uncertain = False
-            yield
+    def _agree(self) -> None:
+        """Takes up what the database kept of a transaction whose end failed."""
+        if self._uncertain:
+            self._read_new()
+            self._uncertain = False
+
+    def _level(self) -> None:
+        """Makes the segments as long as the log."""
+        self._segments.cut(self.size)
+        self._fill()
 
     def _read_new(self) -> None:
         """Takes up what the database holds beyond the log in memory, some entries at a time."""
