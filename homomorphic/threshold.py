@@ -450,13 +450,19 @@ def deal(
         The public half, and one share a party, to be handed to that party alone.
     """
     check_committee(parties, threshold)
+    primes = safe_primes(bits, progress, toy_key_for_tests=toy_key_for_tests)
+    return deal_from_primes(*primes, parties, threshold, toy_key_for_tests=toy_key_for_tests)
+
+
+def safe_primes(bits: int, progress: Progress | None = None, *, toy_key_for_tests: bool = False) -> tuple[int, int]:
+    """The factors of a modulus of ``bits`` bits, as :func:`deal` looks for them; secret."""
     if bits not in KEY_BITS and not (toy_key_for_tests and bits % 2 == 0):
         raise WrongKeyLength("bits", f"keys are {', '.join(map(str, KEY_BITS))} bits long, not {bits}")
     p = safe_prime(bits // 2, progress and (lambda tested, expected: progress(min(tested, expected), 2 * expected)))
     q = p
     while q == p:
         q = safe_prime(bits // 2, progress and (lambda tested, expected: progress(expected + tested, 2 * expected)))
-    return deal_from_primes(p, q, parties, threshold, toy_key_for_tests=toy_key_for_tests)
+    return p, q
 
 
 def deal_from_primes(

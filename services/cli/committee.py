@@ -1,16 +1,21 @@
 """``zkshare committee``: the trustees' threshold key: dealt to files, handed on to another committee."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.output import AsJson, malformed, read_bytes, say
 from zkcore.errors import Refused
 
+if TYPE_CHECKING:  # commands import what they need when they run
+    from homomorphic.paillier import PublicKey
+    from homomorphic.proofs import key as key_proof
+
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 COMMITTEE_FILE = "committee.pem"
+PROOF_FILE = "committee.proof"
 SHARE_FILE = "share-{}.pem"
 DEALING_FILE = "dealing-{}.bin"
 SUB_SHARE_FILE = "from-{}-to-{}.bin"
@@ -49,17 +54,24 @@ def deal(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a committee's key: committee.pem for everybody, share-1.pem ... for one trustee each.
+    """Make a committee's key: committee.pem and committee.proof for everybody, share-1.pem ... for one trustee each.
 
     Whoever runs this knows the whole key while it runs: use a machine that is trusted with it, hand each share to its
     trustee, and destroy it here. Two safe primes are looked for; at 3072 bits that takes a few seconds.
     """
     from homomorphic import threshold as scheme
+    from homomorphic.paillier import PrivateKey
+    from homomorphic.proofs import key as key_proof
+    from services.files import write_atomically
     from services.key_files import save_public, save_secret
 
     try:
         passphrase = passphrase_in(passphrase_file)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        present = [path.name for path in directory.iterdir() if path.name.startswith(("committee.", "share-"))]
+        if present:
+            raise ValueError(f"{directory}: {present[0]} exists already; keys are never overwritten")
+        scheme.check_committee(parties, threshold)
         with typer.progressbar(length=1000, label="Looking for two safe primes", hidden=as_json) as bar:
             done = 0
 
@@ -69,10 +81,13 @@ def deal(
                 bar.update(max(0, now - done))
                 done = max(done, now)
 
-            key, shares = scheme.deal(bits, parties, threshold, progress)
+            p, q = scheme.safe_primes(bits, progress)
             bar.update(1000 - done)
+        key, shares = scheme.deal_from_primes(p, q, parties, threshold)
+        proof = key_proof.prove(_well_made(key.public_key), PrivateKey(p, q, key.public_key))
         for share in shares:
             save_secret(directory / SHARE_FILE.format(share.index), share, passphrase)
+        write_atomically(directory / PROOF_FILE, proof.to_bytes())
         save_public(directory / COMMITTEE_FILE, key)
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
@@ -80,6 +95,34 @@ def deal(
         malformed(as_json, str(error))
     data = {"committee": key.fingerprint.hex(), "threshold": threshold, "parties": parties, "bits": bits}
     say(as_json, data, f"{threshold} of {parties} trustees, committee {key.fingerprint.hex()}: {directory}")
+
+
+@app.command("check")
+def check(
+    committee: Annotated[Path, typer.Argument(help="File of the committee's key.")],
+    proof: Annotated[Path, typer.Argument(help="File of the proof that its modulus and base are well made.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check that a committee's public key is well made: N without square or small factors, h an N-th power.
+
+    The proof is about the public key, so it also holds for the committees that the key is handed on to.
+    """
+    from homomorphic.proofs import key as key_proof
+    from homomorphic.threshold import ThresholdKey
+    from services.key_files import load_public
+
+    try:
+        key = load_public(ThresholdKey, committee)
+        holds = key_proof.verify(_well_made(key.public_key), key_proof.KeyProof.from_bytes(read_bytes(proof)))
+    except Refused as error:
+        malformed(as_json, str(error), check=error.check, part=error.part)
+    except (ValueError, OSError) as error:
+        malformed(as_json, str(error))
+    said = f"{key.threshold} of {key.parties} trustees, committee {key.fingerprint.hex()}"
+    verdict = "well made" if holds else "NOT shown to be well made"
+    say(as_json, {"committee": key.fingerprint.hex(), "well_made": holds}, f"{said}: {verdict}")
+    if not holds:
+        raise typer.Exit(1)
 
 
 @app.command("hand-on")
@@ -154,6 +197,13 @@ def receive(
         malformed(as_json, str(error))
     fingerprint = share.key.fingerprint.hex()
     say(as_json, {"committee": fingerprint}, f"share {index} of {parties}, committee {fingerprint}: {directory}")
+
+
+def _well_made(public_key: "PublicKey") -> "key_proof.Statement":
+    """What the dealer proves."""
+    from homomorphic.proofs import key as key_proof
+
+    return key_proof.Statement(public_key, b"zkshare committee")
 
 
 def _indices(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from homomorphic import threshold
-from homomorphic.threshold import KeyShare, ThresholdKey, deal_from_primes
+from homomorphic.threshold import KeyShare, ThresholdKey
 from services.cli import app
 from services.key_files import load_public, load_secret
 from tests.homomorphic.conftest import safe_primes
@@ -25,11 +25,11 @@ def run(*arguments: object, status: int = 0) -> Any:
 def dealt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committee of public test primes, so that no safe primes need to be found."""
 
-    def deal(bits: int, parties: int, needed: int, progress: Any) -> Any:
+    def known(bits: int, progress: Any) -> Any:
         progress(1, 2)
-        return deal_from_primes(*safe_primes(bits), parties, needed)
+        return safe_primes(bits)
 
-    monkeypatch.setattr(threshold, "deal", deal)
+    monkeypatch.setattr(threshold, "safe_primes", known)
     (tmp_path / "passphrase").write_text("a long passphrase\n")
     said = run("deal", tmp_path / "old", "--bits", 2048, "--passphrase-file", tmp_path / "passphrase")
     assert (said["threshold"], said["parties"], said["bits"]) == (2, 3, 2048)
@@ -40,10 +40,13 @@ def test_from_dealing_to_the_next_committee(dealt: Path) -> None:
     passphrase = dealt / "passphrase"
     key = load_public(ThresholdKey, dealt / "old/committee.pem")
     names = sorted(path.name for path in (dealt / "old").iterdir())
-    assert names == ["committee.pem", "share-1.pem", "share-2.pem", "share-3.pem"]
+    assert names == ["committee.pem", "committee.proof", "share-1.pem", "share-2.pem", "share-3.pem"]
     for path in (dealt / "old").glob("share-*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert load_secret(KeyShare, path, "a long passphrase").key == key
+
+    old_files = dealt / "old/committee.pem", dealt / "old/committee.proof"
+    assert run("check", *old_files) == {"committee": key.fingerprint.hex(), "well_made": True}
 
     new = ["--dealers", "1,3", "--threshold", 3, "--parties", 4]
     for i in (1, 3):
@@ -54,6 +57,7 @@ def test_from_dealing_to_the_next_committee(dealt: Path) -> None:
     said = [run("receive", j, dealt / "new", "--committee", dealt / "old/committee.pem", *new) for j in (1, 2, 4)]
     assert len({each["committee"] for each in said}) == 1
 
+    assert run("check", dealt / "new/committee.pem", dealt / "old/committee.proof")["well_made"]
     new_key = load_public(ThresholdKey, dealt / "new/committee.pem")
     shares = [load_secret(KeyShare, dealt / f"new/share-{j}.pem", None) for j in (1, 2, 4)]
     ciphertext, _ = key.public_key.encrypt(1234)
@@ -81,6 +85,16 @@ def test_what_ends_with_a_reason(dealt: Path) -> None:
     (dealt / "new/from-2-to-1.bin").write_bytes((dealt / "new/from-2-to-3.bin").read_bytes())
     said = run("receive", 1, dealt / "new", "--committee", committee, "--dealers", "1,2", *new, status=2)
     assert said["check"] == "wrong_dealing" and "those of 2" in said["error"]
+
+
+def test_a_key_that_is_not_shown_to_be_well_made(dealt: Path) -> None:
+    proof = bytearray((dealt / "old/committee.proof").read_bytes())
+    proof[-1] ^= 1
+    (dealt / "other.proof").write_bytes(proof)
+    said = run("check", dealt / "old/committee.pem", dealt / "other.proof", status=1)
+    assert said["well_made"] is False
+    (dealt / "other.proof").write_bytes(proof[:-1])
+    assert run("check", dealt / "old/committee.pem", dealt / "other.proof", status=2)["check"] == "malformed"
 
 
 @pytest.mark.slow
