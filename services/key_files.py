@@ -97,6 +97,17 @@ def decrypt(label: str, data: bytes, passphrase: str, part: str) -> bytes:
         raise WrongPassphrase(part, "does not open by this passphrase, or was altered") from None
 
 
+def read_passphrase(path: Path) -> str:
+    """The passphrase that is the first line of a file; raises InsecureKeyFile if others may read it, Malformed."""
+    try:
+        passphrase = read_secret(path).decode("utf-8").split("\n", 1)[0].removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Malformed(path.name, "is not text in UTF-8") from None
+    if not passphrase:
+        raise Malformed(path.name, "its first line is empty; it should be the passphrase")
+    return passphrase
+
+
 def save_public(path: Path, key: "PublicKey | ThresholdKey") -> None:
     """Write a key that everybody may read."""
     write_atomically(path, to_pem(LABELS[type(key).__name__], key.to_bytes()))

@@ -138,11 +138,8 @@ def column_decrypt(
 
 def _passphrase(file: Path | None, *, new: bool) -> str:
     """The passphrase in a file that only its owner may read, or asked for."""
-    from services.files import read_secret
+    from services.key_files import read_passphrase
 
     if file is None:
         return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
-    passphrase = read_secret(file).decode().removesuffix("\n")
-    if not passphrase:
-        raise ValueError(f"{file}: the passphrase is empty")
-    return passphrase
+    return read_passphrase(file)

@@ -24,7 +24,10 @@ Directory = Annotated[Path, typer.Argument(help="Directory for the files; made i
 Threshold = Annotated[int, typer.Option(min=1, max=16, help="How many trustees decrypt together.")]
 Parties = Annotated[int, typer.Option(min=1, max=16, help="How many trustees there are.")]
 PassphraseFile = Annotated[
-    Path | None, typer.Option(help="File whose first line is the passphrase of the shares; unencrypted if not said.")
+    Path | None,
+    typer.Option(
+        help="File (mode 0600) whose first line is the passphrase of the share files; not encrypted if not said."
+    ),
 ]
 CommitteeFile = Annotated[Path, typer.Option("--committee", help="File of the committee's key that is handed on.")]
 Dealers = Annotated[str, typer.Option(help="Numbers of the old trustees who deal, as 1,3,4.")]
@@ -35,14 +38,11 @@ def committee_app() -> None:
     """The trustees' threshold key: dealt to files, one a trustee, and handed on to other trustees."""
 
 
-def passphrase_in(path: Path | None) -> str | None:
-    """The first line of a file; None without one. Raises ValueError for an empty line."""
-    if path is None:
-        return None
-    lines = read_bytes(path).decode("utf-8").splitlines()
-    if not lines or not lines[0]:
-        raise ValueError(f"{path}: its first line is empty; it should be the passphrase")
-    return lines[0]
+def _passphrase(path: Path | None) -> str | None:
+    """The passphrase in a file that only its owner may read; None without a file."""
+    from services.key_files import read_passphrase
+
+    return None if path is None else read_passphrase(path)
 
 
 @app.command("deal")
@@ -66,7 +66,7 @@ def deal(
     from services.key_files import save_public, save_secret
 
     try:
-        passphrase = passphrase_in(passphrase_file)
+        passphrase = _passphrase(passphrase_file)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         present = [path.name for path in directory.iterdir() if path.name.startswith(("committee.", "share-"))]
         if present:
@@ -146,7 +146,7 @@ def hand_on(
     from services.key_files import load_secret
 
     try:
-        share = load_secret(KeyShare, share_file, passphrase_in(passphrase_file))
+        share = load_secret(KeyShare, share_file, _passphrase(passphrase_file))
         resharing = Resharing(share.key, _indices(dealers), threshold, parties)
         dealing, sub_shares = resharing.deal(share)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def receive(
     from services.key_files import load_public, save_public, save_secret
 
     try:
-        passphrase = passphrase_in(passphrase_file)
+        passphrase = _passphrase(passphrase_file)
         old_key = load_public(ThresholdKey, committee)
         resharing = Resharing(old_key, _indices(dealers), threshold, parties)
         dealings = [Dealing.from_bytes(read_bytes(directory / DEALING_FILE.format(i))) for i in resharing.dealers]

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from homomorphic import threshold
 from homomorphic.threshold import KeyShare, ThresholdKey
 from services.cli import app
+from services.files import write_secret
 from services.key_files import load_public, load_secret
 from tests.homomorphic.conftest import safe_primes
 
@@ -30,7 +31,7 @@ def dealt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return safe_primes(bits)
 
     monkeypatch.setattr(threshold, "safe_primes", known)
-    (tmp_path / "passphrase").write_text("a long passphrase\n")
+    write_secret(tmp_path / "passphrase", b"a long passphrase\n")
     said = run("deal", tmp_path / "old", "--bits", 2048, "--passphrase-file", tmp_path / "passphrase")
     assert (said["threshold"], said["parties"], said["bits"]) == (2, 3, 2048)
     return tmp_path
@@ -76,8 +77,11 @@ def test_what_ends_with_a_reason(dealt: Path) -> None:
     assert said["check"] == "out_of_range"
     said = run("receive", 1, dealt / "new", "--committee", committee, "--dealers", "1,2", *new, status=2)
     assert "dealing-1.bin" in said["error"]
-    (dealt / "empty").write_text("\n")
+    write_secret(dealt / "empty", b"\n")
     assert "passphrase" in run("deal", dealt / "x", "--passphrase-file", dealt / "empty", status=2)["error"]
+    (dealt / "empty").chmod(0o644)
+    said = run("deal", dealt / "x", "--passphrase-file", dealt / "empty", status=2)
+    assert said["check"] == "insecure_key_file"
     assert "exists" in run("deal", dealt / "old", "--bits", 2048, status=2)["error"].lower()
     # a number that does not fit names its dealer
     for i in (1, 2):
