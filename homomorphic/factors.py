@@ -40,28 +40,31 @@ class LaneFactors:
 
     def decrypt(self, rows: Bytes, threads: int) -> Signed:
         """The plaintexts of ciphertexts, from (-N/2, N/2), in rows a whole number of words wide."""
-        m_p, m_q, inverse = self._of_p, self._of_q, gmpy2.invert(self._p, self._q)
-        # (1 + N)^(p - 1) = 1 - q p modulo p^2, so that L / -q is the plaintext
-        x_p = _scaled(m_p, self._quotients(m_p, rows, threads), gmpy2.invert(-self._q, self._p))
-        x_q = _scaled(m_q, self._quotients(m_q, rows, threads), gmpy2.invert(-self._p, self._q))
-        x_p = m_p.canonical(x_p)[:, : self._limbs].copy()
-        x_q = m_q.canonical(x_q)[:, : self._limbs].copy()
-        high = _scaled(m_q, x_q, inverse)
-        kernels.add_rows(high, high, _scaled(m_q, x_p, -inverse % self._q), self._limbs)
-        high = m_q.canonical(high)[:, : self._limbs].copy()
-        joined, masks = _joined(x_p, high, self._p, self._limbs), aligned(len(x_p), LANES)
-        size = 2 * self._limbs
-        crt_kernels.centre_rows(joined, masks, limbs_of(self._n // 2, size), limbs_of(self._n, size), size)
-        words = np.empty((len(rows), self._width // 8), np.uint64)
-        kernels.collect(joined, words, 0, size)
-        return words.view(np.uint8), masks.reshape(-1)[: len(rows)] != 0
+        magnitudes = np.empty((len(rows), self._width // 8), np.uint64)
+        negative = np.empty(len(rows), np.bool_)
 
-    def _quotients(self, modulus: LaneModulus, rows: Bytes, threads: int) -> Words:
-        """The L of c^(p - 1) = 1 + L p, plain."""
-        exponent = modulus.n - 1
-        bits = exponent.bit_length()
-        powers = modulus.power(modulus.enter(rows, threads), to_rows([exponent], -(-bits // 8)), bits, threads)
-        return modulus.canonical(powers)[:, self._limbs :].copy()
+        def work(first: int, last: int) -> None:
+            some = slice(first * LANES, last * LANES)
+            plain, masks = self._decrypt(rows[some])
+            kernels.collect(plain, magnitudes[some], 0, 2 * self._limbs)
+            negative[some] = masks.reshape(-1)[: len(negative[some])] != 0
+
+        in_threads(work, -(-len(rows) // LANES), threads)
+        return magnitudes.view(np.uint8), negative
+
+    def _decrypt(self, rows: Bytes) -> tuple[Words, Words]:
+        """Magnitudes as limbs, and masks of the negative ones."""
+        m_p, m_q, limbs = self._of_p, self._of_q, self._limbs
+        # (1 + N)^(p - 1) = 1 - q p modulo p^2, so that L / -q is the plaintext
+        x_p = _scaled(m_p, _quotients(m_p, rows), gmpy2.invert(-self._q, self._p))
+        x_q = _scaled(m_q, _quotients(m_q, rows), gmpy2.invert(-self._p, self._q))
+        low, inverse = _remainders(m_p, x_p), gmpy2.invert(self._p, self._q)
+        high = _scaled(m_q, _remainders(m_q, x_q), inverse)
+        kernels.add_rows(high, high, _scaled(m_q, low, -inverse % self._q), limbs)
+        joined, masks = _joined(low, _remainders(m_q, high), self._p, limbs), aligned(len(low), LANES)
+        half, whole = (limbs_of(value, 2 * limbs) for value in (self._n // 2, self._n))
+        crt_kernels.centre_rows(joined, masks, half, whole, 2 * limbs)
+        return joined, masks
 
     @cached_property
     def _tables(self) -> tuple[Words, Words]:
@@ -94,6 +97,19 @@ class LaneFactors:
         high = m_q.multiply(x_q, m_q.constant(int(inverse)))
         kernels.add_rows(high, high, _scaled_plain(m_q, low, -inverse), limbs)
         return _joined(low, m_q.plain(high), self._p**2, 2 * limbs)
+
+
+def _quotients(modulus: LaneModulus, rows: Bytes) -> Words:
+    """The L of c^(p - 1) = 1 + L p, plain."""
+    exponent = modulus.n - 1
+    bits = exponent.bit_length()
+    powers = modulus.power(modulus.enter(rows), to_rows([exponent], -(-bits // 8)), bits)
+    return modulus.canonical(powers)[:, modulus.limbs :]
+
+
+def _remainders(modulus: LaneModulus, column: Words) -> Words:
+    """The numbers of a column modulo n, plain."""
+    return modulus.canonical(column)[:, : modulus.limbs].copy()
 
 
 def _scaled(modulus: LaneModulus, plain: Words, factor: mpz) -> Words:

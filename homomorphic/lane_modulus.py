@@ -1,5 +1,6 @@
 """Arithmetic modulo n^2 on eight numbers at a time: AVX-512 IFMA's side of :mod:`homomorphic.modular`."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,16 +20,23 @@ from zkcore.registers import LANES, LIMB_BITS, aligned
 _FIXED_BLOCKS = 32
 """Blocks that stay in the cache while a window of a fixed base's table is read."""
 
+_PIECE = 1024
+"""Most blocks that are worked on at a time."""
+
 _DOT_BLOCKS = 8
 """Blocks that share the squarings of a dot product; their tables fit the second-level cache."""
 
 
 def in_threads(work: Callable[[int, int], Any], blocks: int, threads: int) -> list[Any]:
-    """``work(first, last)`` on as many shares of the blocks as there are threads, each in one."""
+    """``work(first, last)`` on the blocks, piece by piece in as many threads.
+
+    Pieces bound the memory that work takes besides its result, and the time until an interrupt is seen.
+    """
     threads = max(1, min(threads, blocks))
+    pieces = threads * -(-blocks // (threads * _PIECE))
+    borders = [blocks * i // pieces for i in range(pieces + 1)]
     if threads == 1:
-        return [work(0, blocks)]
-    borders = [blocks * i // threads for i in range(threads + 1)]
+        return [work(first, last) for first, last in itertools.pairwise(borders)]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, borders[:-1], borders[1:]))
 

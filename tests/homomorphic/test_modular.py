@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homomorphic import lane_modulus
 from homomorphic.modular import LaneModulus, PlainModulus, from_rows, to_rows
 from homomorphic.row_total import LaneRowTotal, PlainRowTotal
 from zkcore.cpu import BACKEND
@@ -126,7 +127,10 @@ def test_products_of_powers(kind: Any, n: int, count: int) -> None:
 
 @pytest.mark.parametrize("n", [2**103 - 1, 2**1536 + 9])
 @pytest.mark.parametrize("count", [1, 8, 9, 150])
-def test_threads_inverses_choices_and_dot_products(kind: Any, n: int, count: int) -> None:
+def test_threads_inverses_choices_and_dot_products(
+    kind: Any, n: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_modulus, "_PIECE", 4)
     m, square, w = kind(n), n * n, width(n)
     bases = [value if math.gcd(value, n) == 1 else 1 for value in numbers(n, count)]
     rows = to_rows(bases, w)
