@@ -229,15 +229,19 @@ class AggregateServicer(rpc.AggregateServiceServicer):
         """
         key = self._parameters.threshold_key
         faults: dict[str, Refused] = {}
+        items, places = [], []
+        contexts = [
+            decryption_context(asked.query, head, asked.querier.uri, plan.outline, index) for index in range(len(sums))
+        ]
         for answer in answers:
             if isinstance(answer.given, Refused):
                 faults[answer.trustee] = answer.given
                 continue
-            for index, (share, product) in enumerate(zip(answer.given, sums, strict=True)):
-                context = decryption_context(asked.query, head, asked.querier.uri, plan.outline, index)
-                if not key.verify_share(product, share, context):
-                    faults[answer.trustee] = ShareInvalid(f"groups[{index}].share", "the proof of the share fails")
-                    break
+            items += list(zip(sums, answer.given, contexts, strict=True))
+            places += [(answer.trustee, index) for index in range(len(sums))]
+        for bad in key.verify_shares(items):
+            trustee, index = places[bad]
+            faults.setdefault(trustee, ShareInvalid(f"groups[{index}].share", "the proof of the share fails"))
         for trustee, refused in faults.items():
             _log.warning("trustee at fault", trustee=trustee, check=refused.check, part=refused.part)
         good = [a.given for a in answers if a.trustee not in faults and not isinstance(a.given, Refused)]

@@ -155,6 +155,21 @@ def test_malformed_answers_are_named_too(toy_committee: Committee) -> None:
     assert caught.value.wrong == (1, 2, 4, 9)
 
 
+def test_answers_about_many_ciphertexts_are_checked_at_once(toy_committee: Committee) -> None:
+    key = toy_committee[0]
+    items = []
+    for plaintext in range(3):
+        ciphertext, partials = answers(toy_committee, plaintext)
+        items += [(ciphertext, partial, CONTEXT) for partial in partials]
+    assert key.verify_shares(items) == []
+    assert key.verify_shares([]) == []
+    items[4] = (items[4][0], replace(items[4][1], value=0), CONTEXT)
+    items[6] = (items[6][0], replace(items[6][1], index=17), CONTEXT)
+    items[9] = (items[9][0], items[9][1], b"query 8")
+    items[11] = (items[12][0], items[2][1], CONTEXT)
+    assert key.verify_shares(items) == [4, 6, 9, 11]
+
+
 def test_two_answers_of_one_party_are_refused(toy_committee: Committee) -> None:
     ciphertext, partials = answers(toy_committee, 1)
     with pytest.raises(WrongShare):

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -411,11 +412,20 @@ class WrongShare:
         return self._share.partial_decrypt_batch([(ciphertext, b"another context") for ciphertext, _ in items])
 
 
-async def test_a_wrong_share_is_named_and_the_others_suffice(running: Running) -> None:
+class ShareOfNoUnit(WrongShare):
+    """A share whose holder answers with numbers that no proof can be about."""
+
+    def partial_decrypt_batch(self, items: list[tuple[int, bytes]]) -> Any:
+        answers = self._share.partial_decrypt_batch(items)
+        return [replace(answer, value=self._share.key.public_key.n) for answer in answers]
+
+
+@pytest.mark.parametrize("wrong", [WrongShare, ShareOfNoUnit])
+async def test_a_wrong_share_is_named_and_the_others_suffice(running: Running, wrong: type[WrongShare]) -> None:
     network = running.network
     trustee = network.trustees["trustee-2"]
     honest = trustee._share
-    trustee._share = WrongShare(honest)  # type: ignore[assignment]
+    trustee._share = wrong(honest)  # type: ignore[assignment]
     try:
         answer = await network.tax_agencies["tax-agency"].query(BY_INDUSTRY)
     finally:
