@@ -68,6 +68,7 @@ class Gatherer(Generic[T, R]):
         self._groups: deque[_Group[T, R]] = deque()
         self._waiting = 0
         self._arrival = asyncio.Event()
+        self._room = asyncio.Event()
         self._gathering = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -85,16 +86,22 @@ class Gatherer(Generic[T, R]):
                 await task
         while self._groups:
             _settle(self._take(), Unreachable("node", "it is shutting down"))
+        self._room.set()
 
-    async def one(self, item: T) -> R:
-        """The result of one item; raises what it is refused for."""
-        (result,) = await self.each([item])
+    async def one(self, item: T, patient: bool = False) -> R:
+        """The result of one item; raises what it is refused for, and as :meth:`each`."""
+        (result,) = await self.each([item], patient)
         if isinstance(result, Refused):
             raise result
         return result
 
-    async def each(self, items: Sequence[T]) -> list[R | Refused]:
+    async def each(self, items: Sequence[T], patient: bool = False) -> list[R | Refused]:
         """Results and refusals of several items, in their order.
+
+        Parameters
+        ----------
+        patient
+            Wait for room where others are refused as Busy: for streams, whose senders are held back meanwhile.
 
         Raises
         ------
@@ -103,6 +110,9 @@ class Gatherer(Generic[T, R]):
         services.errors.Unreachable
             The party is shutting down.
         """
+        while patient and self._tasks and self._waiting + len(items) > self._limit:
+            self._room.clear()
+            await self._room.wait()
         if not self._tasks:
             raise Unreachable("node", "it is shutting down")
         if self._waiting + len(items) > self._limit:
@@ -148,6 +158,7 @@ class Gatherer(Generic[T, R]):
     def _take(self) -> _Group[T, R]:
         group = self._groups.popleft()
         self._waiting -= len(group.items)
+        self._room.set()
         return group
 
 

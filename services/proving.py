@@ -32,7 +32,9 @@ GATHER_SECONDS = 0.004
 """How long the first proof of a batch waits for others."""
 
 THREADS = os.cpu_count() or 1
-"""Cores that a batch takes: one at a time, so that the next grows meanwhile."""
+"""Cores that a large batch takes; batches are verified one after another, so that the next grows meanwhile."""
+WORTH_THREADS = 256
+"""Proofs from which on starting threads costs less than it saves."""
 
 _Item = tuple[PreparedVerifyingKey, pb.ProofItem]
 
@@ -111,7 +113,7 @@ def _verify(items: Sequence[_Item]) -> list[bool | Refused]:
     verdicts: list[bool | Refused] = [True] * len(items)
     encoded = ((key, item.proof, b"".join(item.public_inputs)) for key, item in items)
     BATCH_SIZE.observe(len(items))
-    for bad in verify_batch(encoded, THREADS):
+    for bad in verify_batch(encoded, THREADS if len(items) >= WORTH_THREADS else 1):
         try:
             _read(items[bad][1])
             verdicts[bad] = False

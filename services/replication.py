@@ -21,7 +21,7 @@ from services.server import Workers, streamed
 from services.verification import Accepted, SubmissionVerifier
 from zkcore.errors import OutOfRange, Refused
 
-BATCH = 128
+BATCH = 256
 """Entries read from disk, or verified, at a time."""
 STREAM_TIME = 300.0
 """Seconds that a stream of entries may take."""

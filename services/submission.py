@@ -67,9 +67,12 @@ class Intake:
         """Finishes the batches at hand, refuses what still waits."""
         await self._gatherer.stop()
 
-    async def submit(self, body: bytes) -> bytes:
-        """The receipt of a record, once it is verified and on disk; raises what it is refused for."""
-        return await self._gatherer.one(body)
+    async def submit(self, body: bytes, patient: bool = False) -> bytes:
+        """The receipt of a record, once it is verified and on disk; raises what it is refused for.
+
+        When too much waits it is refused as Busy, unless it is `patient`: then it waits for room.
+        """
+        return await self._gatherer.one(body, patient)
 
     def _take(self, bodies: Sequence[bytes]) -> list[bytes | Refused]:
         """Verifies and appends; runs in worker threads, where one batch is verified while another is appended."""
@@ -134,7 +137,7 @@ class SubmissionServicer(rpc.SubmissionServiceServicer):
         async def read() -> None:
             try:
                 async for request in requests:
-                    await running.put(asyncio.create_task(self._submit(request.submission, subject)))
+                    await running.put(asyncio.create_task(self._submit(request.submission, subject, patient=True)))
                 await running.put(None)
             except Exception as error:
                 await running.put(error)
@@ -161,10 +164,10 @@ class SubmissionServicer(rpc.SubmissionServiceServicer):
         entry = await self._workers.run(self._journal.get, dataset.name, caller(context).name, request.period)
         return pb.GetReceiptResponse(receipt=entry.receipt or b"")
 
-    async def _submit(self, body: bytes, subject: str) -> bytes:
+    async def _submit(self, body: bytes, subject: str, patient: bool = False) -> bytes:
         if parse_canonical(body, pb.Submission, "submission").subject != subject:
             raise WrongSubject("submission.subject", "an enterprise submits its own records only")
-        return await self._intake.submit(body)
+        return await self._intake.submit(body, patient)
 
 
 def _refusal(refused: Refused) -> pb.SubmissionRefusal:

@@ -85,6 +85,36 @@ async def test_one_more_than_may_wait_is_refused_at_once(gatherer: Gatherer[int,
     assert await gatherer.one(1) == 2
 
 
+async def test_the_patient_wait_for_room(gatherer: Gatherer[int, int], doubling: Doubling) -> None:
+    doubling.free.clear()
+    running = [asyncio.create_task(gatherer.one(number)) for number in range(128)]
+    while len(doubling.sizes) < 2:
+        await asyncio.sleep(0.001)
+    patient = [asyncio.create_task(gatherer.one(number, patient=True)) for number in range(300)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Busy):
+        await gatherer.one(1)
+    assert not any(task.done() for task in patient)
+    doubling.free.set()
+    assert await asyncio.gather(*patient) == [2 * number for number in range(300)]
+    await asyncio.gather(*running)
+
+
+async def test_stopping_refuses_the_patient(gatherer: Gatherer[int, int], doubling: Doubling) -> None:
+    doubling.free.clear()
+    running = [asyncio.create_task(gatherer.one(number)) for number in range(128)]
+    while len(doubling.sizes) < 2:
+        await asyncio.sleep(0.001)
+    patient = [asyncio.create_task(gatherer.one(1, patient=True)) for _ in range(300)]
+    await asyncio.sleep(0.01)
+    stopping = asyncio.create_task(gatherer.stop())
+    await asyncio.sleep(0.01)
+    doubling.free.set()
+    await stopping
+    await asyncio.gather(*running)
+    assert {type(result) for result in await asyncio.gather(*patient, return_exceptions=True)} == {Unreachable}
+
+
 async def test_work_is_not_done_for_who_gave_up(gatherer: Gatherer[int, int], doubling: Doubling) -> None:
     impatient = asyncio.create_task(gatherer.one(1313))
     await asyncio.sleep(0)
