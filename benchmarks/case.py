@@ -85,11 +85,14 @@ class Trial:
         The result that every contender must come to, by a way independent of them.
     limit
         The physical bound of our own kernel, if one is known.
+    once
+        Whether the first call's reading is the only sample, as of a scenario that takes minutes.
     """
 
     contenders: Sequence[Contender | Gap]
     truth: Any
     limit: Limit | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True)

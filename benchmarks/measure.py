@@ -86,7 +86,7 @@ def measure(trial: Trial, seconds: float) -> list[Measurement]:
         measurements.append(measurement)
         if isinstance(contender, Gap):
             measurement.drop(GAP, contender.reason)
-        elif _begin(contender, measurement, trial.truth):
+        elif _begin(contender, measurement, trial.truth, trial.once) and not trial.once:
             turns.append(_Turn(contender, measurement))
     waiting = list(turns)
     order = random.Random(1)
@@ -105,7 +105,7 @@ def measure(trial: Trial, seconds: float) -> list[Measurement]:
     return measurements
 
 
-def _begin(contender: Contender, measurement: Measurement, truth: Any) -> bool:
+def _begin(contender: Contender, measurement: Measurement, truth: Any, once: bool) -> bool:
     """The first call, compared, and a second that decides the repetitions. Whether samples may be taken."""
     measurement.count = contender.count
     try:
@@ -114,7 +114,10 @@ def _begin(contender: Contender, measurement: Measurement, truth: Any) -> bool:
         measurement.first = time.perf_counter() - start
         if not _compare(contender, measurement, result, truth):
             return False
-        if contender.reading is None and measurement.first < 0.1:
+        if once:
+            assert contender.reading is not None
+            measurement.reading.append(contender.reading(result) / contender.count)
+        elif contender.reading is None and measurement.first < 0.1:
             start = time.perf_counter()
             contender.operation()
             again = max(time.perf_counter() - start, 1e-7)

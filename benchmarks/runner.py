@@ -88,10 +88,12 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
         "options": dataclasses.asdict(options),
         "done": list(record.results),
     }
+    log = path.with_name("worker.log").open("a", encoding="utf-8")
     worker = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=log,
         env=environment(backend),
         text=True,
     )
@@ -113,8 +115,11 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
             progress.end(result.id, time.perf_counter() - started)
             started = time.perf_counter()
         if worker.wait():
-            raise WorkerFailed(f"the process of suite {suite} ended with status {worker.returncode} in {current}")
+            raise WorkerFailed(
+                f"the process of suite {suite} ended with status {worker.returncode} in {current}; see {log.name}"
+            )
     finally:
         if worker.poll() is None:
             worker.terminate()
             worker.wait()
+        log.close()

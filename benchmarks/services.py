@@ -19,6 +19,7 @@ Where other work shares the machine, compare the processor times printed beside 
 
 import argparse
 import asyncio
+import json
 import os
 import platform
 import secrets
@@ -57,7 +58,12 @@ DISTINCT = 16
 """Different proofs, asked for by turns."""
 
 
+SHOWN: list[dict[str, Any]] = []
+"""What was shown, for ``--json``."""
+
+
 def show(what: str, value: float, unit: str, bound: float | None = None, at_least: bool = True, more: str = "") -> None:
+    SHOWN.append({"what": what.strip(), "value": value, "unit": unit, "bound": bound, "at_least": at_least})
     ratio = "" if bound is None else f"  {value / bound:7.2f} of {'at least' if at_least else 'at most'} {bound:g}"
     print(f"{what:<64}{value:>12,.2f} {unit:<9}{ratio}  {more}", flush=True)
 
@@ -234,8 +240,7 @@ async def submit(directory: Path, network: Child, node: Address, quick: bool) ->
         await there.close(None)
 
 
-async def aggregate(directory: Path, quick: bool) -> None:
-    count = 5_000 if quick else 100_000
+async def aggregate(directory: Path, count: int) -> None:
     start = time.monotonic()
     fill(directory, count)
     show(f"log of {count:,} records written (below verification)", time.monotonic() - start, "s")
@@ -260,13 +265,13 @@ async def aggregate(directory: Path, quick: bool) -> None:
     network.end()
 
 
-async def run(what: list[str], quick: bool) -> None:
+async def run(what: list[str], quick: bool, records: int) -> None:
     print(platform.machine(), platform.python_version(), BACKEND, f"{CORES} cores", "grpcio", grpc.__version__)
     for each in what:
         with tempfile.TemporaryDirectory(prefix="zkshare-benchmark-") as name:
             directory = Path(name)
             if each == "aggregate":
-                await aggregate(directory, quick)
+                await aggregate(directory, records)
                 continue
             network = Child(NetworkProcess, directory)
             try:
@@ -280,8 +285,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", choices=["verify", "submit", "aggregate"], default=[])
     parser.add_argument("--quick", action="store_true", help="fewer records and shorter runs")
+    parser.add_argument("--records", type=int, help="records in the log that is summed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.what or ["verify", "submit", "aggregate"], arguments.quick))
+    records = arguments.records or (5_000 if arguments.quick else 100_000)
+    asyncio.run(run(arguments.what or ["verify", "submit", "aggregate"], arguments.quick, records))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(SHOWN), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ BITS = (2048, 3072)
 ROWS = 4096
 DECRYPTED = 256
 """Rows that the quick set decrypts."""
+SLOW, SLOW_ROWS = ("encrypt", "times 32 bits", "dot product, a term"), 1024
+"""Operations, and rows on which the quick set lets peers do them."""
 CHECKED = 16
 """Rows whose plaintexts are compared one by one."""
 COLUMNS = (64, 256, 1024, 4096, 16384, 65536, 1 << 20)
@@ -107,7 +109,7 @@ def _column(name: str, bits: int, rows: int) -> Any:
 
 
 def contender(cipher: Cipher, operation: str, column: Callable[[Sequence[int]], Any], rows: int) -> Contender:
-    """A library's side of an operation; its result is whether the plaintexts are right."""
+    """A library's side of an operation on at most so many rows; its result is whether the plaintexts are right."""
     rows = min(rows, cipher.rows)
     values, factors = _values(rows), _factors(rows)
     given, prepared = column(values), cipher.factors(factors)
@@ -151,10 +153,12 @@ def _side(name: str, operation: str, bits: int, rows: int) -> Contender:
 def _operation(options: Options, operation: str, bits: int, rows: int, backend: str) -> Trial:
     peers: list[Contender | Gap] = []
     for name in PEERS:
-        if not options.full and ((backend == PORTABLE and name != "sf-heu") or (name == "pypaillier" and bits > 2048)):
+        slow = name in ("pypaillier", "lightphe") and bits > 2048
+        if not options.full and (slow or (backend == PORTABLE and name != "sf-heu")):
             peers.append(Gap(name, "in the full set only"))
         else:
-            peers.append(invite(name, options, partial(_side, name, operation, bits, rows)))
+            most = SLOW_ROWS if operation in SLOW and not options.full else rows
+            peers.append(invite(name, options, partial(_side, name, operation, bits, min(rows, most))))
     limit = None
     if operation in ("add", "sum, a term"):
         limit = Limit(f"{MODULO_SQUARE}(bits={bits})", 1, "one product modulo N^2 a row")
@@ -182,7 +186,11 @@ def _size(options: Options, bits: int) -> Trial:
     return Trial(
         [
             side(OURS),
-            *(invite(name, options, partial(side, name)) for name in PEERS if bits == 2048 or name != "pypaillier"),
+            *(
+                invite(name, options, partial(side, name))
+                for name in PEERS
+                if bits == 2048 or name in ("sf-heu", "phe")
+            ),
         ],
         True,
     )

@@ -56,7 +56,7 @@ def _items() -> list[tuple[Any, Any, Callable[[], Any]]]:
     from zkcore import babyjubjub, pedersen
 
     key, _ = _keys()
-    made = []
+    made: list[tuple[Any, Any, Callable[[], Any]]] = []
     for _ in range(DISTINCT):
         values = [secrets.randbits(64) for _ in range(FIELDS)]
         blindings = [secrets.randbelow(babyjubjub.ORDER) for _ in values]
