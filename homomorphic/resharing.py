@@ -54,7 +54,7 @@ from homomorphic.encoding import Reader, Writer, width
 from homomorphic.errors import WrongDealing, WrongJacobiSymbol, WrongKey
 from homomorphic.proofs.batch import SLACK_BITS
 from homomorphic.secret import Secret
-from homomorphic.threshold import MOST_GROWTH, KeyShare, ThresholdKey, check_committee, lagrange_at_zero
+from homomorphic.threshold import MOST_GROWTH, KeyShare, ThresholdKey, check_committee, lagrange
 from zkcore.errors import OutOfRange, WrongLength
 
 _DEALING_TAG = b"zks-deal"
@@ -156,7 +156,7 @@ class Resharing:
     @cached_property
     def _factors(self) -> dict[int, int]:
         """Delta' lambda_i of the dealers: g_i(0) is the factor times Delta s_i."""
-        coefficients = lagrange_at_zero(self.dealers, self.old_key.parties)
+        coefficients = lagrange(self.dealers, self.old_key.parties)
         return {i: factorial(self.parties) * coefficient for i, coefficient in coefficients.items()}
 
     @property

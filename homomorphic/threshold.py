@@ -69,14 +69,17 @@ def _is_smooth(value: int) -> bool:
     return value == 1
 
 
-def lagrange_at_zero(indices: Collection[int], parties: int) -> dict[int, int]:
-    """lambda_i = Delta prod_{j != i} j / (j - i) for each of the indices, Delta = parties!, integers of any sign."""
+def lagrange(indices: Collection[int], parties: int, at: int = 0) -> dict[int, int]:
+    """lambda_i = Delta prod_{j != i} (j - at) / (j - i) for each of the indices, Delta = parties!, of any sign.
+
+    The sum of lambda_i f(i) is Delta f(at) for a polynomial f of a degree below the number of indices.
+    """
     coefficients = {}
     for i in indices:
         numerator, denominator = factorial(parties), 1
         for j in indices:
             if j != i:
-                numerator *= j
+                numerator *= j - at
                 denominator *= j - i
         coefficients[i], remainder = divmod(numerator, denominator)
         assert remainder == 0  # Delta clears every denominator (Shoup 2000, section 4)
@@ -215,6 +218,30 @@ class ThresholdKey:
         """SHA-256 of the key's bytes (32 bytes)."""
         return hashlib.sha256(b"zkshare/threshold-key-fingerprint/v1" + self.to_bytes()).digest()
 
+    def is_consistent(self) -> bool:
+        """Whether the verification keys belong to one sharing with this threshold, as far as it shows without shares.
+
+        True if they are powers of V by the values of one polynomial of degree t - 1 whose value at 0 is a multiple of
+        p'q' and not of N, up to signs: any t shares then decrypt to the same. A dealer could still have shared a
+        multiple of d; whoever decrypts a ciphertext of a known number sees it.
+        """
+        square, first = self.public_key.square, range(1, self.threshold + 1)
+
+        def power_at(x: int) -> mpz:
+            """V^(Delta^2 f(x)), squared, from the first verification keys."""
+            product = mpz(1)
+            for i, coefficient in lagrange(first, self.parties, x).items():
+                product = product * gmpy2.powmod(self.verification_keys[i - 1], 2 * coefficient, square) % square
+            return product
+
+        at_zero, exponent = power_at(0), 2 * factorial(self.parties)
+        if at_zero == 1 or at_zero % self.public_key.modulus != 1:
+            return False
+        return all(
+            gmpy2.powmod(self.verification_keys[j - 1], exponent, square) == power_at(j)
+            for j in range(self.threshold + 1, self.parties + 1)
+        )
+
     def statement(self, ciphertext: int, partial: PartialDecryption, context: bytes) -> Statement:
         """What the proof of a partial decryption is about."""
         return self._statement(partial.index, ciphertext, partial.value, context)
@@ -309,7 +336,7 @@ class ThresholdKey:
 
     def _coefficients(self, valid: dict[int, int]) -> dict[int, int]:
         """2 lambda_i by the positions of the valid answers."""
-        return {valid[i]: 2 * coefficient for i, coefficient in lagrange_at_zero(valid, self.parties).items()}
+        return {valid[i]: 2 * coefficient for i, coefficient in lagrange(valid, self.parties).items()}
 
     def _plaintext(self, product: int | mpz) -> int:
         """The plaintext from prod c_i^(2 lambda_i)."""

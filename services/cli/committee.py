@@ -103,7 +103,7 @@ def check(
     proof: Annotated[Path, typer.Argument(help="File of the proof that its modulus and base are well made.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check that a committee's public key is well made: N without square or small factors, h an N-th power.
+    """Check that a committee's key is well made: N without square or small factors, h an N-th power, one sharing.
 
     The proof is about the public key, so it also holds for the committees that the key is handed on to.
     """
@@ -114,6 +114,7 @@ def check(
     try:
         key = load_public(ThresholdKey, committee)
         holds = key_proof.verify(_well_made(key.public_key), key_proof.KeyProof.from_bytes(read_bytes(proof)))
+        holds = holds and key.is_consistent()
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
     except (ValueError, OSError) as error:

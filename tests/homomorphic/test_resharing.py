@@ -53,6 +53,7 @@ def test_the_new_committee_decrypts_what_the_old_one_could(toy_committee: Commit
     key = new[0]
     assert key.public_key == toy_committee[0].public_key
     assert (key.threshold, key.parties) == (2, 4)
+    assert key.is_consistent()
     assert key.fingerprint != toy_committee[0].fingerprint
     for plaintext in (0, 1, 2**64, key.public_key.n - 1):
         ciphertext, _ = key.public_key.encrypt(plaintext)

@@ -15,7 +15,7 @@ from homomorphic.errors import NotAUnit, NotEnoughShares, TrivialCiphertext, Wro
 from homomorphic.paillier import PrivateKey, PublicKey, randomness_base
 from homomorphic.proofs import decryption
 from homomorphic.proofs.batch import response_bound
-from homomorphic.threshold import KeyShare, PartialDecryption, ThresholdKey, deal, deal_from_primes, lagrange_at_zero
+from homomorphic.threshold import KeyShare, PartialDecryption, ThresholdKey, deal, deal_from_primes, lagrange
 from tests.homomorphic.conftest import safe_primes
 from zkcore.errors import Malformed, OutOfRange, Refused, WrongLength
 
@@ -65,7 +65,7 @@ def test_fewer_than_the_threshold_are_refused(toy_committee: Committee) -> None:
 def test_fewer_than_the_threshold_interpolate_to_something_else(toy_committee: Committee) -> None:
     key, (_, partials) = toy_committee[0], answers(toy_committee, 5)
     product = 1
-    for i, coefficient in lagrange_at_zero([1, 2], key.parties).items():
+    for i, coefficient in lagrange([1, 2], key.parties).items():
         product *= pow(partials[i - 1].value, 2 * coefficient, int(key.public_key.square))
     with pytest.raises(NotAUnit, match="do not combine"):
         key._plaintext(product)
@@ -416,6 +416,26 @@ def test_shares_do_not_show(toy_committee: Committee) -> None:
             pickle.dumps(secret)
         with pytest.raises(TypeError):
             json.dumps(secret)
+
+
+def test_verification_keys_of_no_sharing_are_seen(toy_committee: Committee) -> None:
+    key = toy_committee[0]
+    assert key.is_consistent()
+    keys, square = key.verification_keys, int(key.public_key.square)
+    for i in range(5):
+        for factor in (key.base, pow(key.base, key.public_key.n, square), 1 + key.public_key.n):
+            other = (*keys[:i], keys[i] * factor % square, *keys[i + 1 :])
+            assert not replace(key, verification_keys=other).is_consistent(), i
+    assert not replace(key, verification_keys=keys[::-1]).is_consistent()
+    assert not replace(key, threshold=2).is_consistent()  # of a degree too high
+    # signs do nothing
+    assert replace(key, verification_keys=(square - keys[0], *keys[1:])).is_consistent()
+
+
+@given(st.integers(1, 6), st.data())
+@settings(max_examples=10, deadline=None)
+def test_every_dealt_key_is_consistent(parties: int, data: st.DataObject) -> None:
+    assert small_committee(parties, data.draw(st.integers(1, parties)))[0].is_consistent()
 
 
 def test_keys_have_fingerprints(toy_committee: Committee) -> None:
