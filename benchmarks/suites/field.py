@@ -19,10 +19,10 @@ MODULO_SQUARE = "product modulo N^2"
 
 def cases(options: Options) -> Iterator[Case]:
     """Products by kind, and memory."""
-    yield Case("field", "Fp products, a chain", {}, partial(_chain, options), seconds=6)
-    yield Case("field", FP_STREAM, {}, partial(_stream, options), seconds=5)
-    yield Case("field", LANES_STREAM, {}, partial(_lanes, options), seconds=5)
-    yield Case("field", "Fp12 product", {}, partial(_fp12, options), seconds=6)
+    yield Case("field", "Fp products, a chain", {}, partial(_chain, options), seconds=3)
+    yield Case("field", FP_STREAM, {}, partial(_stream, options), seconds=3)
+    yield Case("field", LANES_STREAM, {}, partial(_lanes, options), seconds=3)
+    yield Case("field", "Fp12 product", {}, partial(_fp12, options), seconds=3)
     for bits in (2048, 3072):
         for backend in (BEST, PORTABLE):
             yield Case(
@@ -31,7 +31,7 @@ def cases(options: Options) -> Iterator[Case]:
                 {"bits": bits},
                 partial(_modulo_square, options, bits),
                 backend=backend,
-                seconds=6,
+                seconds=3,
             )
     yield Case("field", MEMORY, {}, _memory, seconds=2)
 

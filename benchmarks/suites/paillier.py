@@ -67,8 +67,8 @@ def cases(options: Options) -> Iterator[Case]:
             partial(_file, rows, "wall"),
             clock="wall",
             cores=2,
-            seconds=6 + rows / 30_000,
-            quick=rows == 100_000,
+            seconds=4 + rows / 100_000,
+            quick=rows == 1_000_000,
         )
         yield Case(
             "paillier",
@@ -77,8 +77,8 @@ def cases(options: Options) -> Iterator[Case]:
             partial(_file, rows, "memory"),
             unit="B",
             cores=2,
-            seconds=3 + rows / 100_000,
-            quick=rows == 100_000,
+            seconds=2 + rows / 200_000,
+            quick=rows == 1_000_000,
         )
     yield Case("paillier", "first encryption, nothing compiled", {"bits": 3072}, _start, seconds=20)
     yield Case(

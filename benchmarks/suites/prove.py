@@ -23,7 +23,7 @@ def cases(options: Options) -> Iterator[Case]:
             size,
             partial(_prove, options, bits),
             grows="constraints",
-            seconds=4 + 4 * cost,
+            seconds=2 + 2.2 * cost,
             quick=bits in QUICK,
         )
         yield Case(
@@ -33,7 +33,7 @@ def cases(options: Options) -> Iterator[Case]:
             partial(_prove, options, bits),
             backend=PORTABLE,
             grows="constraints",
-            seconds=4 + 4 * cost,
+            seconds=2 + 2.2 * cost,
             quick=bits == 13,
         )
         yield Case(
@@ -51,7 +51,7 @@ def cases(options: Options) -> Iterator[Case]:
             {"terms": 1 << bits},
             partial(_msm, options, bits),
             grows="terms",
-            seconds=2 + cost,
+            seconds=1 + 1.4 * cost,
             quick=bits in QUICK,
         )
         yield Case(
@@ -60,7 +60,7 @@ def cases(options: Options) -> Iterator[Case]:
             {"elements": 1 << bits},
             partial(_ntt, options, bits),
             grows="elements",
-            seconds=1 + cost / 2,
+            seconds=0.5 + cost / 16,
             quick=bits in QUICK,
         )
         yield Case(
@@ -70,7 +70,7 @@ def cases(options: Options) -> Iterator[Case]:
             partial(_memory, options, bits),
             unit="B",
             grows="constraints",
-            seconds=3 + 2 * cost,
+            seconds=4 + cost / 3,
             quick=bits in (13, 16),
         )
     yield Case("prove", "key loaded", {"constraints": 1 << 13}, partial(_load, options, 13), seconds=3)
