@@ -17,7 +17,7 @@ from homomorphic.row_total import limbs_for, limbs_of, modulus_words
 from homomorphic.rows import Bytes, Words, exponent_words, from_rows, to_rows, words_of
 from zkcore.registers import LANES, LIMB_BITS, aligned
 
-_FIXED_BLOCKS = 32
+_FIXED_BLOCKS = 64
 """Blocks that stay in the cache while a window of a fixed base's table is read."""
 
 _PIECE = 1024
@@ -281,7 +281,7 @@ class LaneModulus:
 
         An entry u (1 + d n) is held as u in Montgomery form, below 2n, and d below n; eight entries to a register.
         """
-        windows = -(-bits // FIXED_WINDOW)
+        windows = 2 * -(-bits // (2 * FIXED_WINDOW))
         n_squared, power = mpz(self.n) ** 2, mpz(base)
         bases, width = [], -(-2 * self.n.bit_length() // 8)
         for _ in range(windows):
@@ -316,18 +316,20 @@ class LaneModulus:
 
     def fixed_power(self, column: Words, table: Words, exponents: Bytes, threads: int = 1) -> Words:
         """Rows times base ** exponent, for secret exponents ``uint8[n, width]``, one a row."""
-        out = self._repeated(column, len(column))
-        words = exponent_words(exponents)
+        out = self._empty(len(column))
+        words = np.pad(exponent_words(exponents), ((0, 0), (0, 1)))  # the last window may begin past the last word
+        over, multiple = limbs_of(self.r % self.n, self.limbs), limbs_of(-(-self.r // self.n) * self.n, self.limbs + 1)
 
         def work(first: int, last: int) -> None:
-            chosen, keys, t = self._scratch(8 * self.limbs), aligned(LANES), self._t()
-            sums = aligned(last - first, self.limbs, LANES)
+            room = self._scratch(8 * self.limbs), aligned(LANES), self._scratch(2 * self.limbs), self._t()
             for at in range(first, last, _FIXED_BLOCKS):
                 end = min(at + _FIXED_BLOCKS, last)
-                some, rows = sums[at - first : end - first], words[at * LANES : end * LANES]
-                state = table, chosen, keys, t, self.words, self.limbs
-                kernels.fixed_power_rows(out[at:end], some, rows, *state)
-            self._multiply(out[first:last], out[first:last], self._one_plus(sums))
+                sums = aligned(-(-(end - at) // 4) * 4, self.limbs, LANES)
+                rows, state = words[at * LANES : end * LANES], (*room, self.words, self.limbs)
+                kernels.fixed_power_rows(out[at:end], sums, rows, table, over, multiple, *state)
+                self._multiply(out[at:end], out[at:end], self.constant(self.r))
+                self._multiply(out[at:end], out[at:end], column[at:end])
+                self._multiply(out[at:end], out[at:end], self._one_plus(sums[: end - at]))
 
         in_threads(work, len(out), threads)
         return out

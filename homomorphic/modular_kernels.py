@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from homomorphic.pairs import accumulate_short, canonical, copy, multiply, reduce, square
+from homomorphic.pairs import canonical, copy, multiply, reduce, square
+from homomorphic.positive_pairs import accumulate_low, enter, multiply_by, to_halves
 from homomorphic.turning import limb_at, limbs_of_rows, swapped
 from zkcore.kernel import inner, kernel
 from zkcore.lanes import (
@@ -22,10 +23,11 @@ from zkcore.lanes import (
     replace_where_equal,
     u64x8,
 )
-from zkcore.number import load, store, zero_of
+from zkcore.number import constant, load, store, zero_of
 from zkcore.registers import LANES, LIMB_BITS
 
 _zero = zero_of(u64x8)
+_one = constant(1)
 
 FIXED_WINDOW = 7
 """Bits a window of a fixed base's table."""
@@ -298,20 +300,38 @@ def dot_rows(
 
 
 @inner
-def _choose(chosen: Any, entries: Any, first: Any, second: Any, third: Any, fourth: Any, size: Any) -> Any:
-    """Of 128 entries those numbered by the digits of four blocks, to the four parts of ``chosen``.
+def _choose(
+    chosen: Any, at: Any, sums: Any, block: Any, entries: Any, exponents: Any, keys: Any, position: Any, limbs: Any
+) -> Any:
+    """Of 128 entries (u, d) those numbered by the digits of four blocks: u to ``chosen``, d added to ``sums``.
 
-    ``entries`` is ``uint64[16, size, 8]`` with eight entries to a register. All are read whatever the digits are.
+    ``entries`` is ``uint64[16, 2 limbs, 8]`` with eight entries to a register. All are read whatever the digits are.
     """
+    first = _digits(keys, exponents, block * LANES, position, FIXED_WINDOW)
+    second = _digits(keys, exponents, (block + 1) * LANES, position, FIXED_WINDOW)
+    third = _digits(keys, exponents, (block + 2) * LANES, position, FIXED_WINDOW)
+    fourth = _digits(keys, exponents, (block + 3) * LANES, position, FIXED_WINDOW)
+    size = 2 * limbs
     for j in range(size):
         a, b, c, d = _four(entries, j, size)
         e, f, g, h = _four(entries, 4 * size + j, size)
         i, k, m, n = _four(entries, 8 * size + j, size)
         o, p, q, r = _four(entries, 12 * size + j, size)
-        store(chosen, j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, first))
-        store(chosen, size + j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, second))
-        store(chosen, 2 * size + j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, third))
-        store(chosen, 3 * size + j, _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, fourth))
+        w = _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, first)
+        x = _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, second)
+        y = _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, third)
+        z = _pick(a, b, c, d, e, f, g, h, i, k, m, n, o, p, q, r, fourth)
+        if j < limbs:
+            store(chosen, at + j, w)
+            store(chosen, at + limbs + j, x)
+            store(chosen, at + 2 * limbs + j, y)
+            store(chosen, at + 3 * limbs + j, z)
+        else:
+            to = block * limbs + j - limbs
+            store(sums, to, load(_zero(), sums, to) + w)
+            store(sums, to + limbs, load(_zero(), sums, to + limbs) + x)
+            store(sums, to + 2 * limbs, load(_zero(), sums, to + 2 * limbs) + y)
+            store(sums, to + 3 * limbs, load(_zero(), sums, to + 3 * limbs) + z)
 
 
 @inner
@@ -354,51 +374,48 @@ def _pick(
     return pick_by_bit(lower, pick_by_bit(low, high, keys, five), keys, six)
 
 
-@inner
-def _times_entry(
-    out: Any, at: Any, sums: Any, sums_at: Any, chosen: Any, chosen_at: Any, t: Any, modulus: Any, limbs: Any
-) -> Any:
-    """Multiply a block by the u of an entry u (1 + d n), and add d to the block's sum."""
-    accumulate_short(t, out, at, chosen, chosen_at, limbs)
-    reduce(out, at, t, modulus, limbs)
-    for j in range(limbs):
-        d = load(_zero(), chosen, chosen_at + limbs + j)
-        store(sums, sums_at + j, load(_zero(), sums, sums_at + j) + d)
-
-
 @kernel
 def fixed_power_rows(
     out: Any,
     sums: Any,
     exponents: Any,
     table: Any,
+    over: Any,
+    multiple: Any,
     chosen: Any,
     keys: Any,
+    x: Any,
     t: Any,
     modulus: Any,
     limbs: Any,
 ) -> Any:
-    """out (1 + sums n) *= base ** exponent, four blocks at a time, with sums ``uint64[blocks, limbs, 8]``.
+    """out (1 + sums n) = base ** exponent as pairs, not in Montgomery form; ``sums`` is ``uint64[blocks, limbs, 8]``.
 
-    ``table[k, e >> 3, :, e & 7]`` holds u and d of base ** (e 2^(7 k)) = u (1 + d n). As n^2 = 0 the d only add up.
+    ``table[k, e >> 3, :, e & 7]`` holds u and d of R base ** (e 2^(7 k)) = u (1 + d n), for an even number of k. As
+    n^2 = 0 the d only add up. The u of two windows are multiplied together first, which saves a reduction. ``sums`` are
+    0 before, for a multiple of four blocks. ``over`` is R modulo n, ``multiple`` of n, above R, limbs + 1 long.
     """
     size = 2 * limbs
-    for k in range(table.shape[0]):
-        entries = table[k]
-        for block in range(0, out.shape[0], 4):
-            first = _digits(keys, exponents, block * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
-            second = _digits(keys, exponents, (block + 1) * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
-            third = _digits(keys, exponents, (block + 2) * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
-            fourth = _digits(keys, exponents, (block + 3) * LANES, k * FIXED_WINDOW, FIXED_WINDOW)
-            _choose(chosen, entries, first, second, third, fourth, size)
-            for at in range(block, min(block + 4, out.shape[0])):
-                _times_entry(out, at * size, sums, at * limbs, chosen, (at - block) * size, t, modulus, limbs)
     for block in range(out.shape[0]):
+        for j in range(size):
+            store(out, block * size + j, _zero())
+        store(out, block * size, _one(_zero()))
+    for k in range(0, table.shape[0], 2):
+        for block in range(0, out.shape[0], 4):
+            _choose(chosen, 0, sums, block, table[k], exponents, keys, k * FIXED_WINDOW, limbs)
+            _choose(chosen, 4 * limbs, sums, block, table[k + 1], exponents, keys, (k + 1) * FIXED_WINDOW, limbs)
+            for at in range(block, min(block + 4, out.shape[0])):
+                accumulate_low(t, chosen, (at - block) * limbs, chosen, (4 + at - block) * limbs, limbs)
+                enter(x, t, modulus, limbs)
+                multiply_by(out, at * size, x, t, modulus, over, limbs)
+    for block in range(out.shape[0]):
+        to_halves(t, out, block * size, multiple, limbs)
+        reduce(out, block * size, t, modulus, limbs)
         rest = _zero()
         for j in range(limbs):
-            x = load(_zero(), sums, block * limbs + j) + rest
-            store(sums, block * limbs + j, low_bits(x))
-            rest = carry(x)
+            y = load(_zero(), sums, block * limbs + j) + rest
+            store(sums, block * limbs + j, low_bits(y))
+            rest = carry(y)
 
 
 @kernel

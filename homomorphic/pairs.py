@@ -51,27 +51,6 @@ def accumulate(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
 
 
 @inner
-def accumulate_short(t: Any, a: Any, a_at: Any, b: Any, b_at: Any, limbs: Any) -> Any:
-    """t = (a0 b0, a1 b0), for a factor whose second part is 0."""
-    _clear(t, limbs)
-    for i in range(0, limbs, 2):
-        b0, c0 = load(_zero(), b, b_at + i), load(_zero(), b, b_at + i + 1)
-        p0 = p1 = q0 = q1 = _zero()
-        for j in range(limbs):
-            a0, a1 = load(_zero(), a, a_at + j), load(_zero(), a, a_at + limbs + j)
-            x = add_high(add_low(load(_zero(), t, i + j), a0, b0), p0, b0)
-            store(t, i + j, add_high(add_low(x, p0, c0), q0, c0))
-            y = add_high(add_low(load(_zero(), t, 2 * limbs + i + j), a1, b0), p1, b0)
-            store(t, 2 * limbs + i + j, add_high(add_low(y, p1, c0), q1, c0))
-            p0, p1, q0, q1 = a0, a1, p0, p1
-        at = i + limbs
-        store(t, at, add_high(add_low(add_high(_zero(), p0, b0), p0, c0), q0, c0))
-        store(t, at + 1, add_high(_zero(), p0, c0))
-        store(t, 2 * limbs + at, add_high(add_low(add_high(_zero(), p1, b0), p1, c0), q1, c0))
-        store(t, 2 * limbs + at + 1, add_high(_zero(), p1, c0))
-
-
-@inner
 def _accumulate_square(t: Any, a: Any, a_at: Any, double: Any, limbs: Any) -> Any:
     """t = (a0^2, 2 a0 a1); ``double`` is scratch of ``limbs`` registers."""
     _clear(t, limbs)
