@@ -55,7 +55,7 @@ from homomorphic.errors import WrongDealing, WrongJacobiSymbol, WrongKey
 from homomorphic.proofs.batch import SLACK_BITS
 from homomorphic.secret import Secret
 from homomorphic.threshold import MOST_GROWTH, KeyShare, ThresholdKey, check_committee, lagrange
-from zkcore.errors import OutOfRange, WrongLength
+from zkcore.errors import Malformed, OutOfRange, WrongLength
 
 _DEALING_TAG = b"zks-deal"
 _SUB_SHARE_TAG = b"zks-subs"
@@ -107,8 +107,11 @@ class SubShare(Secret):
         """Read one strictly; raises Malformed. The resharing checks what depends on it."""
         reader = Reader(data, _SUB_SHARE_TAG, "sub_share")
         digest, dealer, receiver = reader.raw(_DIGEST_BYTES), reader.integer(1), reader.integer(1)
-        value = reader.integer(reader.integer(2))
+        length = reader.integer(2)
+        value = reader.integer(length)
         reader.end()
+        if length != width(value + 1):
+            raise Malformed("sub_share", "the value is wider than it needs to be")
         return cls(digest, dealer, receiver, value)
 
 
