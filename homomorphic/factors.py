@@ -22,13 +22,14 @@ from homomorphic.lane_modulus import LaneModulus, in_threads
 from homomorphic.plain_modulus import PlainModulus
 from homomorphic.row_total import limbs_of
 from homomorphic.rows import Bytes, Words, from_rows, to_rows
+from homomorphic.secret import Secret
 from zkcore.registers import LANES, aligned
 
 Signed = tuple[Bytes, NDArray[np.bool_]]
 """Magnitudes, big-endian ``uint8[n, width]``, and which numbers are negative, ``bool[n]``."""
 
 
-class LaneFactors:
+class LaneFactors(Secret):
     """In lanes, for different primes ``p`` and ``q`` of equal length."""
 
     def __init__(self, p: int, q: int, h: int, randomness_bits: int) -> None:
@@ -132,7 +133,7 @@ def _joined(low: Words, high: Words, modulus: mpz, limbs: int) -> Words:
     return out
 
 
-class PlainFactors:
+class PlainFactors(Secret):
     """With GMP."""
 
     def __init__(self, p: int, q: int, h: int, randomness_bits: int) -> None:

@@ -11,10 +11,10 @@ Security rests on factoring N and on decisional composite residuosity: 112 bits 
 ciphertext, so what a ciphertext holds must be proved (:mod:`homomorphic.proofs`).
 
 Exponentiations by secrets (rho, the private exponents, plaintext factors) run in lanes (:mod:`homomorphic.modular`),
-whose time and memory accesses do not depend on the exponent, or, elsewhere and modulo p^2 and q^2, as GMP's
-``mpn_sec_powm``, where the exponent's length in bits shows and nothing else. Making keys, reducing a ciphertext
-modulo p^2 and q^2, combining by the Chinese remainder theorem and conversions between Python's integers and GMP's are
-not constant-time.
+whose time and memory accesses do not depend on the exponent, or, elsewhere and for single ciphertexts modulo p^2 and
+q^2, as GMP's ``mpn_sec_powm``, where the exponent's length in bits shows and nothing else. Columns are decrypted in
+lanes throughout (:mod:`homomorphic.factors`). Making keys, decrypting single ciphertexts apart from the powers, and
+conversions between Python's integers and others are not constant-time.
 """
 
 import hashlib

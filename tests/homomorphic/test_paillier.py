@@ -260,5 +260,7 @@ def test_private_keys_do_not_show() -> None:
     for text in (repr(TOY), str(TOY), f"{TOY}", f"{TOY!s:>10}", repr([TOY])):
         assert str(TOY.p) not in text
         assert hex(TOY.p)[2:] not in text
-    with pytest.raises(TypeError):
-        pickle.dumps(TOY)
+    assert str(TOY.p) not in repr(TOY.factors) + repr(vars(TOY)["factors"])
+    for secret in (TOY, TOY.factors):
+        with pytest.raises(TypeError):
+            pickle.dumps(secret)
