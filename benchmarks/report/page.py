@@ -91,6 +91,15 @@ def _gaps(lines: list[Row]) -> str:
     return "".join(f"<li>{escape(text)} ({len(where)} cases)</li>" for text, where in reasons.items())
 
 
+def _energy(lines: list[Row]) -> str:
+    """Energy of whole cases, all contenders and their preparation together, where the kernel counts it."""
+    counted = [row for row in lines if row.result.joules]
+    if not counted:
+        return ""
+    cells = [[escape(row.label), f"{row.result.joules:,.1f} J", shown(row.result.seconds, "s")] for row in counted]
+    return _table(["energy of the case, preparation included", "processor packages", "time"], cells)
+
+
 def _limits(lines: list[Row]) -> str:
     seen = {
         f"{row.result.name}: {row.result.limit.operations:,.0f} of “{row.result.limit.kernel}”: {row.result.limit.why}"
@@ -138,6 +147,7 @@ def html(record: Record) -> str:
             parts.append(picture or "")
         parts.extend(plots.growth(curve) for curve in curves(record, suite))
         parts.append(_growth_table(record, suite))
+        parts.append(_energy(measured))
         limits, gaps = _limits(measured), _gaps(measured)
         parts.append(f"<details><summary>Physical limits</summary><ul>{limits}</ul></details>" if limits else "")
         parts.append(f"<details><summary>Gaps</summary><ul>{gaps}</ul></details>" if gaps else "")

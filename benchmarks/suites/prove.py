@@ -324,7 +324,8 @@ def _threads() -> Trial:
     return Trial([with_threads(1), with_threads(2)], True)
 
 
-def _schema() -> Any:
+def filing_schema() -> Any:
+    """The schema of filings with four fields that comes with the services."""
     import services
     from circuits.schema import Schema
 
@@ -335,7 +336,7 @@ def _schema() -> Any:
 def _constraints() -> Trial:
     from circuits import filing
 
-    schema = _schema()
+    schema = filing_schema()
     assert len(schema.fields) == 4
     return Trial(
         [
@@ -362,7 +363,7 @@ def _filing() -> Trial:
     from zkcore.groth16 import prove, setup
     from zkcore.merkle import MerkleTree
 
-    schema = _schema()
+    schema = filing_schema()
     values = {field.name: secrets.randbelow(1 << 40) for field in schema.fields}
     record = Record(schema, "someone", "2026Q2", {attribute.name: "x" for attribute in schema.attributes}, values)
     tree, blinding = MerkleTree(), secrets.randbelow(R)

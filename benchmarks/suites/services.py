@@ -46,6 +46,7 @@ def cases(options: Options) -> Iterator[Case]:
     yield Case(
         "services", "records of 4 fields accepted", {}, partial(_rates, "submit", full, SUBMIT), **_HOW, seconds=25
     )
+    yield Case("services", "acts on the ledger", {}, _gas, unit="gas", seconds=6)
 
 
 _HOW: dict[str, Any] = {"clock": "wall", "cores": 2}
@@ -78,3 +79,48 @@ def _rates(what: str, full: bool, names: dict[str, str]) -> Trial:
 def _latency(full: bool) -> Trial:
     shown = measured("verify", full)
     return Trial([reading(name, shown, key, lambda ms: ms / 1000) for name, key in LATENCY.items()], True, once=True)
+
+
+def _gas() -> Trial:
+    """What the contract's acts cost, each by its receipt, on the embedded ledger; the filing's proof is a real one."""
+    import secrets
+
+    from benchmarks.material import folder
+    from benchmarks.suites.prove import filing_schema
+    from circuits import filing
+    from circuits.record import Opening, Record
+    from services.identity import Role
+    from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
+    from zkcore.babyjubjub import ORDER
+    from zkcore.bn254 import R
+    from zkcore.groth16 import prove, setup
+    from zkcore.merkle import MerkleTree
+
+    schema = filing_schema()
+    ledger = Ledger.deploy(EmbeddedProvider(folder("gas") / "ledger.sqlite"), LedgerAccount.create())
+    assert ledger.account is not None
+    for role in (Role.DEPARTMENT, Role.OPERATOR):
+        ledger.grant(ledger.account.address, role)
+    ledger.open_dataset(schema.name, ledger.account.address, schema.schema_id)
+    proving_key, verifying_key = setup(filing.build(schema).r1cs())
+    values = {field.name: secrets.randbelow(1 << 40) for field in schema.fields}
+    record = Record(schema, "someone", "2026Q2", {attribute.name: "x" for attribute in schema.attributes}, values)
+    tree, blinding = MerkleTree(), secrets.randbelow(R)
+    tree.append(record.leaf(blinding))
+    opening = Opening(record, blinding, tree.root, tree.path(0))
+    _, _, witness = filing.assign(schema, opening, [secrets.randbelow(ORDER) for _ in values])
+    proof, inputs = prove(proving_key, witness)
+    acts = {
+        "verifying key registered": lambda: ledger.register_verifying_key(schema.schema_id, verifying_key),
+        "root anchored": lambda: ledger.anchor(schema.name, 1, tree.root, tree.size),
+        "head of the log anchored": lambda: ledger.anchor_head(1, secrets.token_bytes(32)),
+        "filing verified and its nullifier spent": lambda: ledger.submit_filing(schema.name, inputs, proof.to_bytes()),
+    }
+    return Trial(
+        [
+            Contender(f"{OURS}, {name}", act, lambda done: done.gas_used > 21_000, 1, lambda done: float(done.gas_used))
+            for name, act in acts.items()
+        ],
+        True,
+        once=True,
+    )
