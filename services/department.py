@@ -44,14 +44,14 @@ class DepartmentConfig:
     Attributes
     ----------
     database
-        File of its records.
+        File, or PostgreSQL URL, of its records.
     datasets
         Names of the datasets that it answers for.
     listen
         Where it listens.
     """
 
-    database: Path
+    database: Path | str
     datasets: tuple[str, ...]
     listen: Address = FREE_PORT
 

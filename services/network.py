@@ -82,6 +82,8 @@ class LocalNetwork:
         Threads for CPU work, shared by all parties.
     progress
         Told what is being brought up.
+    database
+        Where the node, a trustee or a department, by name, has its database; files in the directory unless told.
 
     Attributes
     ----------
@@ -98,7 +100,9 @@ class LocalNetwork:
         progress: Callable[[str], None] = lambda what: None,
         clock: Callable[[], float] = time.time,
         anchor_seconds: float = 2.0,
+        database: Callable[[str], Path | str] | None = None,
     ) -> None:
+        self._database = database or (lambda name: directory / f"{name}.sqlite")
         self._anchor_seconds = anchor_seconds
         self._plan = plan
         self._directory = directory
@@ -189,7 +193,11 @@ class LocalNetwork:
         self._progress("node")
         self.node = Node(
             NodeConfig(
-                self._directory / "node.sqlite", self.rights, anchor_seconds=self._anchor_seconds, web=FREE_PORT
+                self._database("node"),
+                self.rights,
+                anchor_seconds=self._anchor_seconds,
+                web=FREE_PORT,
+                segments=self._directory / "node.segments",
             ),
             operator,
             self.parameters,
@@ -200,7 +208,8 @@ class LocalNetwork:
         await self._begin(self.node)
         for name, share in zip(self._plan.trustees, self._plan.shares, strict=True):
             self._progress(name)
-            config = TrusteeConfig(self._directory / f"{name}.sqlite", self.node.address, self.rights)
+            segments = self._directory / f"{name}.segments"
+            config = TrusteeConfig(self._database(name), self.node.address, self.rights, segments=segments)
             trustee = Trustee(
                 config,
                 self.identity(Role.TRUSTEE, name),
@@ -221,7 +230,7 @@ class LocalNetwork:
             self._progress(name)
             datasets = tuple(dataset.schema.name for dataset in self._plan.datasets if dataset.department == name)
             department = Department(
-                DepartmentConfig(self._directory / f"{name}.sqlite", datasets),
+                DepartmentConfig(self._database(name), datasets),
                 self.identity(Role.DEPARTMENT, name),
                 self.parameters,
                 self.ledger.acting_as(accounts[Role.DEPARTMENT, name]),

@@ -15,7 +15,7 @@ from services.api.zkshare.v1.identity_pb2 import Signed
 from services.credit import CreditServicer, ScoreRequests
 from services.identity import CertificateAuthority, Identity, Role
 from services.server import FREE_PORT, Server, Workers, answered, channel
-from services.store.sqlite import SqliteDatabase
+from services.store.opening import open_database
 from zkcore.errors import Refused
 
 NOW = 1_800_000_000.0
@@ -48,7 +48,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def connect(tmp_path: Path, clock: Clock) -> AsyncIterator[Any]:
-    database, workers = SqliteDatabase(tmp_path / "node.sqlite"), Workers()
+    database, workers = open_database(tmp_path / "node.sqlite"), Workers()
     servicer = CreditServicer(ScoreRequests(database), AUTHORITY, workers, clock)
     server = Server(IDENTITIES["node"], FREE_PORT, [servicer])
     await server.start()
@@ -211,13 +211,13 @@ async def test_open_requests_are_bounded(connect: Any, monkeypatch: pytest.Monke
     await leave(bank, first)
 
 
-async def test_requests_survive_a_restart(tmp_path: Path) -> None:
+async def test_requests_survive_a_restart(location: Path | str) -> None:
     signed = request()
     request_id = statements.digest(statements.SCORE_REQUEST, signed)
-    database = SqliteDatabase(tmp_path / "node.sqlite")
+    database = open_database(location)
     ScoreRequests(database).add(request_id, pb.ScoreStatement.FromString(signed.statement), signed, NOW)
     database.close()
-    database = SqliteDatabase(tmp_path / "node.sqlite")
+    database = open_database(location)
     assert ScoreRequests(database).get(request_id).signed == statements.canonical(signed)
     assert ScoreRequests(database).open("mill", 0, NOW) == [(1, signed)]
     database.close()
