@@ -67,7 +67,8 @@ def total(key: str, column: str, threads: str, expected: str) -> bool:
     from services.columns import sum_file
 
     public_key = PublicKey.from_bytes(Path(key).read_bytes())
-    return sum_file(public_key, Path(column), threads=int(threads)) == int(Path(expected).read_text(encoding="utf-8"))
+    ciphertext, _ = sum_file(public_key, Path(column), threads=int(threads))
+    return ciphertext == int(Path(expected).read_text(encoding="utf-8"))
 
 
 PROGRAMS: dict[str, Callable[..., bool]] = {f.__name__: f for f in (verify, batch, prove, encrypt, total)}

@@ -1,6 +1,6 @@
 """Ciphertexts as rows of bytes, as they come from files and from others: checked, and summed where they lie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -21,11 +21,21 @@ _SPAN = 4096
 """Rows that a thread takes at a time."""
 
 
-def sum_of_buffers(public_key: PublicKey, buffers: Sequence[Buffer], threads: int = 1) -> int:
+def sum_of_buffers(
+    public_key: PublicKey,
+    buffers: Sequence[Buffer],
+    threads: int = 1,
+    done: Callable[[Bytes], None] | None = None,
+) -> int:
     """A ciphertext of the sum of ciphertexts in buffers, each big-endian and ``public_key.ciphertext_bytes`` wide.
 
     Faster than making columns, and without memory for them: fit for the blocks of a memory-mapped file. The numbers of
     rows in refusals run through all buffers.
+
+    Parameters
+    ----------
+    done
+        Called from any thread with rows that were read; they are read again only if a ciphertext is refused.
 
     Raises
     ------
@@ -50,6 +60,8 @@ def sum_of_buffers(public_key: PublicKey, buffers: Sequence[Buffer], threads: in
             if not total.add(rows):
                 check_rows(public_key, rows, at)
                 raise AssertionError("rows that the kernel refuses and the check does not")
+            if done is not None:
+                done(rows)
 
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(work, [row_total(public_key.n) for _ in range(threads)]))

@@ -5,9 +5,9 @@ file may hold anything; they are left alone. Files written here name their key a
 files without are taken as they are, at scale 1.
 """
 
+import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,11 +47,19 @@ class MappedColumn:
 
     buffers: list[Bytes]
     scale: int
+    _mapping: mmap.mmap
+    _address: int
+
+    def release(self, rows: Bytes) -> None:
+        """Take rows of the buffers, which may be read again, out of this process's memory; the file is left alone."""
+        first = rows.ctypes.data - self._address
+        start, end = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, (first + rows.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if 0 <= start < end <= len(self._mapping):  # rows of a compressed file lie elsewhere
+            self._mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
 
 
-@contextmanager
-def mapped(path: Path, public_key: PublicKey, name: str | None = None) -> Iterator[MappedColumn]:
-    """A file's column, valid as long as the context; ciphertexts are not looked at.
+def mapped(path: Path, public_key: PublicKey, name: str | None = None) -> MappedColumn:
+    """A file's column; ciphertexts are not looked at. The file must not be cut short while its column is in use.
 
     Parameters
     ----------
@@ -68,15 +76,21 @@ def mapped(path: Path, public_key: PublicKey, name: str | None = None) -> Iterat
         The file can't be read.
     """
     part = str(path)
-    with pa.memory_map(part) as source:
+    with path.open("rb") as file:
         try:
-            reader = pa.ipc.open_file(source)
-            index = _column_of(reader.schema, name, part)
-            scale = _described(reader.schema.field(index).metadata or {}, public_key, part)
-            arrays = [reader.get_batch(i).column(index) for i in range(reader.num_record_batches)]
-        except pa.ArrowException as error:
-            raise Malformed(part, f"is not an Arrow IPC file: {error}") from error
-        yield MappedColumn([rows_of(array, public_key.ciphertext_bytes, part) for array in arrays], scale)
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise Malformed(part, "is empty") from None
+    source = pa.py_buffer(mapping)
+    try:
+        reader = pa.ipc.open_file(source)
+        index = _column_of(reader.schema, name, part)
+        scale = _described(reader.schema.field(index).metadata or {}, public_key, part)
+        arrays = [reader.get_batch(i).column(index) for i in range(reader.num_record_batches)]
+    except pa.ArrowException as error:
+        raise Malformed(part, f"is not an Arrow IPC file: {error}") from error
+    buffers = [rows_of(array, public_key.ciphertext_bytes, part) for array in arrays]
+    return MappedColumn(buffers, scale, mapping, source.address)
 
 
 def _column_of(schema: pa.Schema, name: str | None, part: str) -> int:
@@ -107,8 +121,9 @@ def sum_file(public_key: PublicKey, path: Path, name: str | None = None, threads
     Memory stays small whatever the file's size. Raises as :func:`mapped` and
     :func:`homomorphic.ciphertext_rows.sum_of_buffers`.
     """
-    with mapped(path, public_key, name) as column:
-        return sum_of_buffers(public_key, column.buffers, threads or os.cpu_count() or 1), column.scale
+    column = mapped(path, public_key, name)
+    total = sum_of_buffers(public_key, column.buffers, threads or os.cpu_count() or 1, column.release)
+    return total, column.scale
 
 
 def read_file(
@@ -118,12 +133,12 @@ def read_file(
     from homomorphic.column import CiphertextColumn
 
     threads = threads or os.cpu_count() or 1
-    with mapped(path, public_key, name) as column:
-        parts = [
-            CiphertextColumn.from_bytes(public_key, rows.reshape(-1), scale=column.scale, threads=threads)
-            for rows in column.buffers
-            if len(rows)
-        ]
+    column = mapped(path, public_key, name)
+    parts = [
+        CiphertextColumn.from_bytes(public_key, rows.reshape(-1), scale=column.scale, threads=threads)
+        for rows in column.buffers
+        if len(rows)
+    ]
     return CiphertextColumn.concatenate(parts)
 
 

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from homomorphic.ciphertext_rows import sum_of_buffers
 from homomorphic.column import CiphertextColumn
 from homomorphic.errors import NotAUnit, WrongKey, WrongScale
 from homomorphic.paillier import PrivateKey, PublicKey, generate_keypair
@@ -48,9 +50,40 @@ def test_files_both_ways(keys: tuple[PublicKey, PrivateKey], column: CiphertextC
 
 def test_rows_lie_where_the_file_is_mapped(keys: tuple[PublicKey, PrivateKey], file: Path) -> None:
     before = pa.total_allocated_bytes()
-    with mapped(file, keys[0]) as mapping:
-        assert [len(rows) for rows in mapping.buffers] == [17, 33]
-        assert pa.total_allocated_bytes() < before + 4096  # a few words of metadata, no rows
+    mapping = mapped(file, keys[0])
+    assert [len(rows) for rows in mapping.buffers] == [17, 33]
+    assert pa.total_allocated_bytes() < before + 4096  # a few words of metadata, no rows
+    content = [rows.tobytes() for rows in mapping.buffers]
+    for rows in mapping.buffers:
+        mapping.release(rows)
+    assert [rows.tobytes() for rows in mapping.buffers] == content
+
+
+def test_memory_does_not_grow_with_the_file(
+    keys: tuple[PublicKey, PrivateKey], column: CiphertextColumn, tmp_path: Path
+) -> None:
+    def mapped_kilobytes() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+    path = tmp_path / "large.arrow"
+    many = column[np.arange(1 << 16) % len(column)]
+    write_file(path, [many])
+    mapping, before = mapped(path, keys[0]), mapped_kilobytes()
+    total = sum_of_buffers(keys[0], mapping.buffers, 2, mapping.release)
+    assert total == many.sum().to_ciphertexts()[0]
+    assert path.stat().st_size == pytest.approx(32 << 20, rel=0.01)
+    assert mapped_kilobytes() < before + (8 << 10)
+
+
+def test_compressed_files_are_read(
+    keys: tuple[PublicKey, PrivateKey], column: CiphertextColumn, tmp_path: Path
+) -> None:
+    path, batch = tmp_path / "compressed.arrow", pa.record_batch([pa.array(column)], names=["sales"])
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    assert sum_file(keys[0], path)[0] == column.sum().to_ciphertexts()[0]
 
 
 @pytest.mark.parametrize("threads", [None, 1, 3])
