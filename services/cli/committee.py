@@ -138,8 +138,9 @@ def hand_on(
 ) -> None:
     """Deal one's share to new trustees: dealing-I.bin for everybody, from-I-to-J.bin (secret) for new trustee J.
 
-    As many old trustees as decrypt together do this, each with the same dealers, threshold and parties; each new
-    trustee then runs `receive`. The old trustees destroy their shares when the new ones have theirs.
+    As many old trustees as decrypt together do this, each with the same dealers, threshold and parties. What is secret
+    goes to its new trustee alone, over a channel that nobody else reads; each new trustee then runs `receive`. The old
+    trustees destroy their shares when the new ones have theirs.
     """
     from homomorphic.resharing import Resharing
     from homomorphic.threshold import KeyShare
