@@ -76,12 +76,15 @@ def test_untouched_it_convinces(proved: Proved) -> None:
 
 def test_every_value_of_the_proof_counts(proved: Proved) -> None:
     good = (proved.statement, proved.proof)
-    seen = 0
+    tried = set()
     for where, other in changed(proved.proof, "proof"):
+        value = where.split(" ")[0]
+        if value.count(".") > 1 and value in tried:
+            continue  # a part is a proof of another kind, to which every change is tried there: one is enough here
+        tried.add(value)
         assert not convinces(proved.module, proved.statement, other), where
         assert proved.module.verify_batch([good, (proved.statement, other), good]) == [1], where
-        seen += 1
-    assert seen > 10
+    assert len(tried) > 2
 
 
 def test_every_value_of_the_statement_is_bound(proved: Proved) -> None:
