@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from benchmarks import runner
 from benchmarks.case import BEST, PORTABLE, Options
@@ -12,12 +13,22 @@ from benchmarks.peers import PEERS
 from benchmarks.record import Record, UnreadableRecord
 from benchmarks.suites import SUITES
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+class Runs(TyperGroup):
+    """A command's name may be left out: then it is ``run``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``run`` where no command is named."""
+        named = args and (args[0] in self.commands or args[0] in ("--help", "-h"))
+        return super().parse_args(ctx, args if named else ["run", *args])
+
+
+app = typer.Typer(cls=Runs, add_completion=False)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure zkshare beside its peers, report, and compare runs."""
+    """Measure zkshare beside its peers (the quick set unless told), report, and compare runs."""
 
 
 def _chosen(what: str, wanted: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...] | None:

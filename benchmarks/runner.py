@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import peers
-from benchmarks.case import Case, Options
-from benchmarks.record import Record, Result
+from benchmarks import machine, peers
+from benchmarks.case import OURS, Case, Options
+from benchmarks.measure import FAILED, Measurement
+from benchmarks.record import Record, Result, UnreadableRecord
 from benchmarks.suites import SUITES, cases_of
 from benchmarks.worker import environment
 
@@ -55,18 +56,20 @@ class _Progress:
 def run(options: Options, path: Path, name: str, resume: bool, tell: Tell) -> Record:
     """Measure what the options ask for and keep the record at ``path``.
 
-    With ``resume``, cases that the record already has are left alone; its options and machine must be the same.
+    With ``resume``, cases that the record already has are left alone; it must be of this machine and code. A case that
+    kills its process is recorded as failed, and the suite goes on in another.
 
     Raises
     ------
     UnreadableRecord, OSError
-        The record to take up can't be read.
+        The record to take up can't be read, or is of another machine, other versions or another commit.
     WorkerFailed
-        A suite's process died; what it had measured is in the record.
+        A suite's process does not even begin; what was measured is in the record.
     """
     cases = plan(options)
     if resume and path.exists():
         record = Record.read(path)
+        _check_same(record)
         tell(f"{len(record.results)} cases are in {path} already")
     else:
         record = Record.begin(name, options, peers.describe(options))
@@ -74,14 +77,31 @@ def run(options: Options, path: Path, name: str, resume: bool, tell: Tell) -> Re
     waiting = [case for case in cases if case.id not in record.results]
     progress = _Progress(waiting, tell)
     for suite, backend in dict.fromkeys((case.suite, case.backend) for case in waiting):
-        _suite(suite, backend, options, record, path, progress)
+        cases_here = {case.id: case for case in waiting if (case.suite, case.backend) == (suite, backend)}
+        while cases_here.keys() - record.results.keys():
+            killer = _suite(suite, backend, options, record, path, progress)
+            if killer:
+                failed = Measurement(OURS)
+                failed.drop(FAILED, "its process died")
+                record.results[killer] = Result.of(cases_here[killer], None, [failed])
+                progress.end(killer, 0.0)
     record.finish()
     record.write(path)
     return record
 
 
-def _suite(suite: str, backend: str, options: Options, record: Record, path: Path, progress: _Progress) -> None:
-    """Measure the cases of a suite that the record lacks; one that kills its process is recorded as failed."""
+def _check_same(record: Record) -> None:
+    """Refuse to put measurements of different machines or code into one record."""
+    here = {"code": machine.commit(), "versions": machine.versions()}
+    differ = [name for name, value in here.items() if record.head[name] != value]
+    if record.head["machine"]["processor"] != machine.describe()["processor"]:
+        differ.append("machine")
+    if differ:
+        raise UnreadableRecord(f"the record was begun with another {', '.join(differ)}; begin a new one")
+
+
+def _suite(suite: str, backend: str, options: Options, record: Record, path: Path, progress: _Progress) -> str:
+    """Measure the cases of a suite that the record lacks; the case that killed the process, empty if none did."""
     request = {
         "suite": suite,
         "backend": backend,
@@ -114,10 +134,11 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
             record.write(path)
             progress.end(result.id, time.perf_counter() - started)
             started = time.perf_counter()
-        if worker.wait():
-            raise WorkerFailed(
-                f"the process of suite {suite} ended with status {worker.returncode} in {current}; see {log.name}"
-            )
+        if worker.wait() == 0:
+            return ""
+        if not current or current in record.results:
+            raise WorkerFailed(f"the process of suite {suite} ended with status {worker.returncode}; see {log.name}")
+        return current
     finally:
         if worker.poll() is None:
             worker.terminate()

@@ -60,7 +60,6 @@ PEERS = {
         Peer("lightphe", "lightphe", "Python integers", "g = N + 1, randomness of the modulus' length", _PAILLIER),
     )
 }
-PROGRAMS = {"snarkjs": ("snarkjs",), "rapidsnark": ("rapidsnark", "prover")}
 
 
 def missing(name: str, options: Options) -> str | None:
@@ -69,7 +68,7 @@ def missing(name: str, options: Options) -> str | None:
     if options.peers is not None and name not in options.peers:
         return "left out by request"
     if peer.module is None:
-        return None if program(name) else f"no program {' or '.join(PROGRAMS[name])} found"
+        return None if program(name) else f"no program {name} on the PATH"
     if importlib.util.find_spec(peer.module) is None:
         return f"not installed ({EXTRA})"
     return None
@@ -77,7 +76,7 @@ def missing(name: str, options: Options) -> str | None:
 
 def program(name: str) -> str | None:
     """The path of a peer's program."""
-    return next((path for path in map(shutil.which, PROGRAMS[name]) if path), None)
+    return shutil.which(name)
 
 
 def invite(name: str, options: Options, adapter: Callable[[], Contender]) -> Contender | Gap:

@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks.case import BEST, OURS, PORTABLE, Case, Contender, Gap, Options, Trial
+from benchmarks.case import BEST, OURS, PORTABLE, Case, Contender, Gap, Limit, Options, Trial
 from benchmarks.peers import invite
+from benchmarks.suites.field import FP_STREAM, LANES_STREAM
 
 SIZES = (1, 8, 64, 256, 1024, 4096)
+# Products in Fp of a proof in a large batch, as in benchmarks.suites.pairing: its loop with an eighth of the squares,
+# and two points of G1 times weights of 64 digits (doubling 8, addition 11).
+PRODUCTS = 64 * (36 / 8 + 25 + 39) + 24 * (37 + 39) + 2 * 64 * (8 + 11)
 QUICK = (1, 8, 64, 256, 1024)
 
 
@@ -33,6 +37,7 @@ def cases(options: Options) -> Iterator[Case]:
 def _batch(options: Options, size: int) -> Trial:
     """Every batch names the items that do not hold; one at an end does not, except in a batch of one."""
     from benchmarks.material import proofs
+    from zkcore.cpu import BACKEND
 
     made = proofs(3)
     items = made.repeated(size)
@@ -45,7 +50,15 @@ def _batch(options: Options, size: int) -> Trial:
         return Contender("groth16py", verify, lambda out: [i for i, valid in enumerate(out) if not valid], len(some))
 
     return Trial(
-        [Contender(OURS, lambda: made.prepared.verify_batch(items), count=size), invite("groth16py", options, peer)], []
+        [Contender(OURS, lambda: made.prepared.verify_batch(items), count=size), invite("groth16py", options, peer)],
+        [],
+        Limit(
+            LANES_STREAM if BACKEND == "avx512ifma" else FP_STREAM,
+            PRODUCTS,
+            "a proof's Miller loop with an eighth of the squares, two weighted points",
+        )
+        if size >= 64
+        else None,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.case import BEST, OURS, PORTABLE, Case, Contender, Gap, Limit, Options, Trial
 from benchmarks.peers import invite
 from benchmarks.peers.paillier import Cipher, Ours
-from benchmarks.suites.field import MODULO_SQUARE
+from benchmarks.suites.field import MEMORY, MODULO_SQUARE
 
 BITS = (2048, 3072)
 ROWS = 4096
@@ -168,10 +168,15 @@ def _operation(options: Options, operation: str, bits: int, rows: int, backend: 
 
 
 def _growth(options: Options, operation: str, rows: int) -> Trial:
+    from zkcore.lanes import LIMB_BITS
+
     sides: list[Contender | Gap] = [_side(OURS, operation, 2048, rows)]
     if rows <= ROWS:
         sides.append(invite("sf-heu", options, partial(_side, "sf-heu", operation, 2048, rows)))
-    return Trial(sides, True)
+    limit = None
+    if operation != "encrypt":
+        limit = Limit(MEMORY, 2048 / 4 * 64 / LIMB_BITS, "bytes of a row in its limbs, read once")
+    return Trial(sides, True, limit)
 
 
 def _size(options: Options, bits: int) -> Trial:

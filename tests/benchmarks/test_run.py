@@ -3,15 +3,17 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from resource import RLIMIT_CPU, setrlimit
 
 import pytest
 
 from benchmarks import runner
 from benchmarks.case import Options
 from benchmarks.compare import compare
-from benchmarks.measure import MEASURED, WRONG
+from benchmarks.measure import FAILED, MEASURED, WRONG
 from benchmarks.record import Record, UnreadableRecord
 from benchmarks.report import paper, words, write
 from benchmarks.suites import SUITES
@@ -133,7 +135,28 @@ def test_command_lists_and_refuses() -> None:
         command = [sys.executable, "-m", "services.cli", "bench", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
+    assert bench("--list", "--suite", "batch").stdout == bench("run", "--list", "--suite", "batch").stdout
     listed = bench("run", "--list", "--suite", "batch")
     assert listed.returncode == 0 and "batch/a proof in a batch(proofs=64)" in listed.stdout
     assert bench("run", "--suite", "nothing").returncode == 2
     assert bench("report", "missing.json").returncode == 2
+
+
+def test_a_case_that_kills_its_process_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is put under a processor-time limit that it can't keep within: the system kills it."""
+    monkeypatch.setattr(
+        runner.subprocess, "Popen", partial(runner.subprocess.Popen, preexec_fn=lambda: setrlimit(RLIMIT_CPU, (1, 1)))
+    )
+    options = Options(("paillier",), only="times 32 bits(bits=3072", backends=("best",), peers=())
+    record = runner.run(options, tmp_path / "record.json", "test", False, lambda text: None)
+    [result] = record.results.values()
+    [only] = result.contenders
+    assert only.status == FAILED and "died" in only.reason
+
+
+def test_a_record_of_other_code_is_not_taken_up(folder: Path, tmp_path: Path) -> None:
+    value = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    value["versions"]["numpy"] = "0.1"
+    (tmp_path / "record.json").write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(UnreadableRecord, match="versions"):
+        runner.run(OPTIONS, tmp_path / "record.json", "test", True, lambda text: None)
