@@ -27,6 +27,7 @@ elsewhere. Operations that take ``threads`` split the rows over as many, with th
 
 import operator
 import secrets
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -36,7 +37,7 @@ import gmpy2
 import numpy as np
 from numpy.typing import NDArray
 
-from homomorphic.arrow import export, export_schema, rows_of
+from homomorphic.arrow import rows_of
 from homomorphic.ciphertext_rows import Buffer, check_rows, check_units, rows_of_buffer
 from homomorphic.errors import WrongKey, WrongScale
 from homomorphic.fixed_point import Integers, Numbers, scaled
@@ -177,7 +178,7 @@ class CiphertextColumn:
     def from_arrow(cls, public_key: PublicKey, array: Any, *, scale: int = 1, threads: int = 1) -> "CiphertextColumn":
         """From an Arrow array of fixed-size binary (:func:`homomorphic.arrow.rows_of`), which is not copied.
 
-        The other way round, ``pyarrow.array(column)`` and its like make such an array of a column. Raises Malformed
+        The other way round, ``pyarrow.array(column)`` makes such an array of a column. Raises Malformed
         for what is no such array, and as :meth:`from_bytes`.
         """
         rows = rows_of(array, public_key.ciphertext_bytes)
@@ -243,13 +244,13 @@ class CiphertextColumn:
         """What :meth:`from_bytes` reads."""
         return self.to_rows(threads=threads).tobytes()
 
-    def __arrow_c_schema__(self) -> Any:
-        """Arrow's protocol: the type of :meth:`__arrow_c_array__`."""
-        return export_schema(self.public_key.ciphertext_bytes)
-
-    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
-        """Arrow's protocol: the ciphertexts as fixed-size binary."""
-        return export(self.to_rows())
+    def __arrow_array__(self, type: Any = None) -> Any:
+        """PyArrow's protocol: what ``pyarrow.array(column)`` gives, fixed-size binary, not copied."""
+        pyarrow: Any = sys.modules["pyarrow"]  # nobody else calls this
+        rows = self.to_rows()
+        kind, buffers = pyarrow.binary(rows.shape[1]), [None, pyarrow.py_buffer(rows)]
+        array = pyarrow.FixedSizeBinaryArray.from_buffers(kind, len(rows), buffers)
+        return array if type is None else array.cast(type)
 
     def to_ciphertexts(self) -> list[int]:
         """The ciphertexts as integers."""
