@@ -26,7 +26,7 @@ from zkcore.curve import (
 from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.field import decode, encode, fp, fp_zero
 from zkcore.kernel import inner, kernel
-from zkcore.limbs import to_limbs
+from zkcore.limbs import below, to_limbs
 from zkcore.tower import fp2_zero
 
 Point = TypeVar("Point", G1Point, G2Point)
@@ -148,13 +148,28 @@ class Group(Generic[Point]):
             if point is not None and not any(self._flat(point)):
                 raise NotOnCurve(part, "(0, 0) is not on the curve")
         rows = encode(fp, numbers)
-        index, failed = self._check(rows.reshape(len(points), 8 * self.coordinates))
+        self._check_group(rows, len(points), part)
+        return rows.reshape(self._shape(len(points), 2))
+
+    def check_rows(self, rows: Rows, *, part: str) -> None:
+        """Refuse affine rows in Montgomery form that are no points of the group; zeros are the neutral element.
+
+        Raises
+        ------
+        OutOfRange, NotOnCurve, NotInSubgroup
+            As :meth:`encode`.
+        """
+        if not below(rows.reshape(-1, 4), P):
+            raise OutOfRange(part, "a coordinate is not below the field's modulus")
+        self._check_group(rows, len(rows), part)
+
+    def _check_group(self, rows: Rows, count: int, part: str) -> None:
+        index, failed = self._check(rows.reshape(count, 8 * self.coordinates))
         if failed:
-            where = part if len(points) == 1 else f"{part}[{index}]"
+            where = part if count == 1 else f"{part}[{index}]"
             if failed == _OFF_CURVE:
                 raise NotOnCurve(where, "the point does not satisfy the curve's equation")
             raise NotInSubgroup(where, "the point is on the curve but outside the subgroup of prime order")
-        return rows.reshape(self._shape(len(points), 2))
 
     def decode(self, rows: Rows) -> list[Point]:
         """Points of affine rows."""

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("demo", "proof", "receipt", "column", "committee", "bench", "info")
+COMMANDS = ("demo", "proof", "circuit", "receipt", "column", "committee", "bench", "info")
 
 
 class Commands(TyperGroup):

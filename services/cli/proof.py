@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from services.cli import ceremony
 from services.cli.output import AsJson, malformed, read_json, say
 from zkcore.errors import Refused
 
@@ -84,3 +85,6 @@ def verify_folder(
     lines += [f"malformed: {path}: {why}" for path, why in unreadable.items()]
     say(as_json, data, "\n".join(lines))
     raise typer.Exit(2 if unreadable else 1 if invalid else 0)
+
+
+ceremony.add_to(app)

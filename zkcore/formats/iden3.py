@@ -29,7 +29,12 @@ class Section:
     @property
     def part(self) -> str:
         """The section's name and the offset in the file that has been reached, for errors."""
-        return f"{self._name} at byte {self._offset + self._at}"
+        return f"{self._name} at byte {self.at}"
+
+    @property
+    def at(self) -> int:
+        """The offset in the file that has been reached."""
+        return self._offset + self._at
 
     @property
     def left(self) -> int:

@@ -11,7 +11,7 @@ Points are affine, coordinates in Montgomery form (times 2^256), little-endian, 
 | 5 to 9 | A, B in G1, B in G2, C, H |
 | 10 | digest of the circuit and contributions of the ceremony |
 
-The contributions are not verified here: whether the ceremony was sound is the ceremony's own question. Points of G2
+The contributions are read but not verified here, see :mod:`zkcore.groth16.ceremony`. Points of G2
 are checked to be on the curve, those of the verifying key to lie in the subgroup too.
 """
 
@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.bn254 import P, R
-from zkcore.errors import Malformed, OutOfRange
+from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.field import enter_rows, fr, leave_rows
 from zkcore.formats.iden3 import Section, field_to_bytes, read_sections, required, write_sections
+from zkcore.groth16.ceremony import HASH_BYTES, Beacon, Contribution, Contributions
 from zkcore.groth16.keys import VerifyingKey
 from zkcore.groth16.proving_key import LARGEST_DOMAIN_BITS, ProvingKey, check_points
 from zkcore.groups import Group, g1, g2
@@ -33,7 +34,11 @@ from zkcore.r1cs import SparseMatrix
 
 _VERSION, _GROTH16 = 1, 1
 _ENTRY = np.dtype([("matrix", "<u4"), ("row", "<u4"), ("wire", "<u4"), ("value", "<u8", 4)])
-_NO_CONTRIBUTIONS = bytes(64) + bytes(4)
+_NO_CONTRIBUTIONS = Contributions(bytes(HASH_BYTES))
+_FIRST_ORDER = (1, 2, 4, 3, 9, 8, 5, 6, 7, 10)
+"""In which order snarkjs writes the first keys of a ceremony; all others go by their numbers."""
+_NAME, _ITERATIONS, _BEACON = 1, 2, 3
+_PERSON, _PUBLIC = 0, 1
 
 Rows = NDArray[np.uint64]
 
@@ -67,6 +72,56 @@ def _matrices(section: Section, n_wires: int, size: int) -> list[SparseMatrix]:
         row_start = np.searchsorted(chosen["row"], np.arange(rows + 1)).astype(np.int64)
         matrices.append(SparseMatrix(row_start, chosen["wire"].astype(np.int64), coefficient))
     return matrices
+
+
+def _contribution(section: Section) -> Contribution:
+    start = section.part
+    delta, base, product = g1.decode(_points(section, g1, 3))
+    (product_g2,) = g2.decode(_points(section, g2, 1))
+    transcript, kind, length = bytes(section.take(HASH_BYTES)), section.integer(4), section.integer(4)
+    parameters = Section(f"{start}, parameters", section.take(length), 0)
+    found: dict[int, bytes] = {}
+    while parameters.left:
+        number = parameters.integer(1)
+        if not max(found, default=0) < number <= _BEACON:
+            raise Malformed(start, f"its parameter of type {number} is unknown, or not in order")
+        found[number] = bytes(parameters.take(1 if number == _ITERATIONS else parameters.integer(1)))
+    if (
+        kind not in (_PERSON, _PUBLIC)
+        or (kind == _PUBLIC) != (_BEACON in found)
+        or (_ITERATIONS in found) != (_BEACON in found)
+    ):
+        raise Malformed(start, "it is neither a person's contribution nor a beacon's")
+    beacon = Beacon(found[_BEACON], found[_ITERATIONS][0]) if kind == _PUBLIC else None
+    try:
+        name = found.get(_NAME, b"").decode()
+    except UnicodeDecodeError:
+        raise Malformed(start, "its name is not UTF-8") from None
+    if None in (delta, base, product, product_g2):
+        raise PointAtInfinity(start, "the neutral element has no use in a contribution")
+    return Contribution(delta, base, product, product_g2, transcript, name, beacon)
+
+
+def _contribution_bytes(contribution: Contribution) -> bytes:
+    name, beacon = contribution.name.encode(), contribution.beacon
+    parameters = bytes([_NAME, len(name)]) + name if name else b""
+    if beacon is not None:
+        parameters += bytes([_ITERATIONS, beacon.iterations, _BEACON, len(beacon.value)]) + beacon.value
+    points = g1.encode([contribution.delta, contribution.base, contribution.product]).tobytes()
+    points += g2.encode([contribution.product_g2]).tobytes()
+    kind = _PERSON if beacon is None else _PUBLIC
+    return points + contribution.transcript + pack("<II", kind, len(parameters)) + parameters
+
+
+def read_contributions(data: bytes | memoryview) -> Contributions:
+    """The circuit's digest and the contributions of the ceremony; raises as :func:`read`."""
+    section = required(read_sections(data, "zkey", _VERSION, range(1, 11)), 10, "zkey")
+    digest, count = bytes(section.take(HASH_BYTES)), section.integer(4)
+    if count > section.left:
+        raise WrongLength(section.part, f"{count} contributions do not fit")
+    contributions = tuple(_contribution(section) for _ in range(count))
+    section.end()
+    return Contributions(digest, contributions)
 
 
 def read(data: bytes | memoryview) -> ProvingKey:
@@ -110,8 +165,8 @@ def read(data: bytes | memoryview) -> ProvingKey:
     return ProvingKey(None, n_public, n_wires, bits, a, b, verifying_key, constants, *points)
 
 
-def write(key: ProvingKey) -> bytes:
-    """The file of a proving key; no contributions to a ceremony are recorded in it."""
+def write(key: ProvingKey, contributions: Contributions = _NO_CONTRIBUTIONS) -> bytes:
+    """The file of a proving key, with the contributions of its ceremony if it is from one."""
     vk = key.verifying_key
     beta1, delta1 = key.constants[:1], key.constants[1:]
     header = field_to_bytes(P) + field_to_bytes(R) + pack("<3I", key.n_wires, key.n_public, 1 << key.domain_bits)
@@ -135,15 +190,14 @@ def write(key: ProvingKey) -> bytes:
     entries = entries[np.argsort(entries["row"], kind="stable")]
     points = [g1.encode(vk.ic), key.points_a, key.points_b, key.points_b2, key.points_c, key.points_h]
     contents = [np.ascontiguousarray(rows, "<u8").tobytes() for rows in points]
-    return write_sections(
-        "zkey",
-        _VERSION,
-        {
-            1: pack("<I", _GROTH16),
-            2: header,
-            3: contents[0],
-            4: pack("<I", len(entries)) + entries.tobytes(),
-            **dict(enumerate(contents[1:], 5)),
-            10: _NO_CONTRIBUTIONS,
-        },
-    )
+    history = contributions.circuit_digest + pack("<I", len(contributions.contributions))
+    sections = {
+        1: pack("<I", _GROTH16),
+        2: header,
+        3: contents[0],
+        4: pack("<I", len(entries)) + entries.tobytes(),
+        **dict(enumerate(contents[1:], 5)),
+        10: history + b"".join(map(_contribution_bytes, contributions.contributions)),
+    }
+    order = sections if contributions.contributions else _FIRST_ORDER
+    return write_sections("zkey", _VERSION, {number: sections[number] for number in order})

@@ -76,7 +76,7 @@ def _basis_at(tau: int, order: int, first: int, count: int, factor: int) -> Rows
     return roots
 
 
-def _with_public_rows(matrix: SparseMatrix, n_public: int) -> SparseMatrix:
+def with_public_rows(matrix: SparseMatrix, n_public: int) -> SparseMatrix:
     """Matrix A with one more row for wire 0 and for each public input, whose only entry is 1 for that wire."""
     added = np.arange(n_public + 1)
     return SparseMatrix(
@@ -108,7 +108,7 @@ def setup(r1cs: R1CS, progress: Progress | None = None, threads: int = 1) -> tup
     if bits > LARGEST_DOMAIN_BITS:
         raise WrongLength("r1cs", f"with its public inputs it has {rows} rows, and keys reach 2^{LARGEST_DOMAIN_BITS}")
     size, n_wires, n_public = 1 << bits, r1cs.n_wires, r1cs.n_public
-    a = _with_public_rows(r1cs.a, n_public)
+    a = with_public_rows(r1cs.a, n_public)
 
     alpha, beta, delta = (1 + secrets.randbelow(R - 1) for _ in range(3))
     tau = 1

@@ -1,0 +1,87 @@
+"""``zkshare proof`` and ``zkshare circuit`` on files: a ceremony from setup to a verified proof, and refusals."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli import app
+from zkcore.formats import r1cs, wtns
+
+sys.path.append(str(Path(__file__).parent.parent / "zkcore"))
+from powers_of_tau import ptau as make_ptau
+from systems import chain
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """circuit.r1cs, witness.wtns and powers.ptau."""
+    path = tmp_path_factory.mktemp("ceremony")
+    system, witness = chain(30, 1)
+    (path / "circuit.r1cs").write_bytes(r1cs.write(system))
+    (path / "witness.wtns").write_bytes(wtns.write(witness))
+    (path / "powers.ptau").write_bytes(make_ptau(5))
+    return path
+
+
+def run(folder: Path, *arguments: str, status: int = 0) -> Any:
+    """The JSON that a command prints; arguments with a dot are files of the folder."""
+    words = [str(folder / word) if "." in word else word for word in arguments]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout)
+
+
+def test_from_setup_to_a_verified_proof(folder: Path) -> None:
+    files = "circuit.r1cs", "powers.ptau"
+    begun = run(folder, "proof", "setup", *files, "0.zkey")
+    assert len(begun["circuit_digest"]) == 128
+    ann = run(folder, "proof", "contribute", "0.zkey", "1.zkey", "--name", "Ann", "-e", "anything")
+    final = run(folder, "proof", "beacon", "1.zkey", "2.zkey", "0x0102", "10", "--name", "lottery")
+    verified = run(folder, "proof", "verify-key", *files, "2.zkey")
+    assert verified["valid"] and verified["circuit_digest"] == begun["circuit_digest"]
+    assert [each["digest"] for each in verified["contributions"]] == [ann["digest"], final["digest"]]
+    assert [each["name"] for each in verified["contributions"]] == ["Ann", "lottery"]
+    run(folder, "proof", "export-key", "2.zkey", "key.json")
+    run(folder, "proof", "prove", "2.zkey", "witness.wtns", "proof.json", "public.json")
+    assert run(folder, "proof", "verify", "key.json", "public.json", "proof.json") == {"valid": True}
+    run(folder, "proof", "export-key", "1.zkey", "key1.json")
+    assert run(folder, "proof", "verify", "key1.json", "public.json", "proof.json", status=1) == {"valid": False}
+    data = bytearray((folder / "2.zkey").read_bytes())
+    data[-1] ^= 1
+    (folder / "spoilt.zkey").write_bytes(data)
+    spoilt = run(folder, "proof", "verify-key", *files, "spoilt.zkey", status=1)
+    assert not spoilt["valid"] and spoilt["check"] == "wrong_contribution"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("setup", "missing.r1cs", "powers.ptau", "x.zkey"),
+        ("setup", "powers.ptau", "circuit.r1cs", "x.zkey"),
+        ("setup", "circuit.r1cs", "circuit.r1cs", "x.zkey"),
+        ("contribute", "circuit.r1cs", "x.zkey"),
+        ("export-key", "witness.wtns", "x.json"),
+        ("prove", "circuit.r1cs", "witness.wtns", "x.json", "y.json"),
+    ],
+)
+def test_wrong_files_are_refused_and_nothing_is_written(folder: Path, arguments: tuple[str, ...]) -> None:
+    assert run(folder, "proof", *arguments, status=2)["error"]
+    assert not (folder / "x.zkey").exists() and not (folder / "x.json").exists()
+
+
+def test_beacons_are_hexadecimal(folder: Path) -> None:
+    for value, iterations in (("xyz", "10"), ("0102", "9"), ("", "10")):
+        assert run(folder, "proof", "beacon", "0.zkey", "x.zkey", value, iterations, status=2)["error"]
+
+
+def test_a_circuit_of_ours_goes_out_and_comes_back(folder: Path) -> None:
+    files = run(folder, "circuit", "export", "filing", "out.d")["files"]
+    assert [Path(file).name for file in files] == ["filing.r1cs", "filing.sym"]
+    ours, read = run(folder, "circuit", "info", "filing"), run(folder, "circuit", "info", "out.d/filing.r1cs")
+    assert ours["digest"] == read["digest"] and ours["constraints"] == sum(ours["breakdown"].values())
+    assert ours["constraints"] <= 14_000
+    assert run(folder, "circuit", "info", "nothing", status=2)["error"]
