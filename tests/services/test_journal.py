@@ -324,7 +324,7 @@ def test_nothing_acknowledged_is_lost_when_killed(location: Path | str, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_nothing_acknowledged_is_lost_over_many_kills(location: Path | str, tmp_path: Path) -> None:
-    for _ in range(100):
+    for _ in range(50):
         lines = random.randint(1, 12)
         check_after_kill(location, tmp_path / "s", kill_while_appending(location, tmp_path / "s", lines))
 

@@ -1,10 +1,12 @@
 """The verification service: verdicts, bad items by name, keys that are none."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
 from services import proving
 from services.api.zkshare.v1 import verification_pb2 as pb
@@ -15,6 +17,8 @@ from services.verification import SubmissionVerifier
 from tests.services import parties
 from tests.services.conftest import Running
 from zkcore.errors import Refused
+
+BATCHES = ("count", "sum")
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,6 +54,32 @@ async def test_verdicts(stub: Any, items: list[pb.ProofItem], key: bytes) -> Non
         assert (await stub.Verify(pb.VerifyRequest(verifying_key=key, item=item))).valid is valid
     batch = pb.VerifyBatchRequest(verifying_key=key, items=[items[0], mixed, items[1], mixed, items[2]])
     assert list((await stub.VerifyBatch(batch)).invalid) == [1, 3]
+
+
+async def test_callers_at_the_same_time_share_batches_and_get_their_own_answers(
+    running: Running, stub: Any, items: list[pb.ProofItem], key: bytes
+) -> None:
+    """Valid, false and malformed proofs and another key, mixed as they come."""
+    other = running.network.parameters.named("filing").score_key.to_bytes()
+    false = pb.ProofItem(proof=items[0].proof, public_inputs=items[1].public_inputs)
+    infinity = pb.ProofItem(proof=bytes(256), public_inputs=items[0].public_inputs)
+    elsewhere = pb.ProofItem(proof=items[0].proof, public_inputs=[bytes(32)] * 7)
+    kinds = [(key, items[0]), (key, false), (key, infinity), (other, elsewhere), (key, items[1])]
+    expected = [True, False, "point_at_infinity", False, True]
+    batches, proofs = (REGISTRY.get_sample_value(f"zkshare_verification_batch_size_{each}") for each in BATCHES)
+
+    async def ask(number: int) -> bool | str:
+        verifying_key, item = kinds[number % len(kinds)]
+        try:
+            return (await answered(stub.Verify(pb.VerifyRequest(verifying_key=verifying_key, item=item)))).valid
+        except Refused as refused:
+            return refused.check
+
+    answers = await asyncio.gather(*(ask(number) for number in range(100)))
+    assert answers == expected * 20
+    more = [REGISTRY.get_sample_value(f"zkshare_verification_batch_size_{each}") for each in BATCHES]
+    assert proofs and batches and more[0] and more[1]
+    assert more[1] - proofs == 100 and more[0] - batches < 50
 
 
 async def test_malformed_items_are_named(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:
