@@ -1,9 +1,11 @@
 """A record as tables: what every contender took, who is ahead, how near the physical limit, how it grows."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from benchmarks import measure, statistics
 from benchmarks.case import BEST, OURS
+from benchmarks.measure import Measurement
 from benchmarks.record import Record, Result
 from benchmarks.statistics import Growth, Ratio, Summary
 
@@ -43,6 +45,8 @@ class Row:
         Ours over the rival's.
     reached
         The bound by the physical limit over our median: 1 is the processor's best.
+    renamed
+        Whose figure is shown as ours, where a step has a line of its own.
     """
 
     result: Result
@@ -52,6 +56,11 @@ class Row:
     rival: str | None
     ratio: Ratio | None
     reached: float | None
+    renamed: str | None = None
+
+    def measurement(self, name: str) -> Measurement | None:
+        """What stands behind a cell."""
+        return self.result.find(self.renamed if self.renamed and name == OURS else name)
 
     @property
     def verdict(self) -> str:
@@ -107,6 +116,19 @@ def rows(record: Record, suite: str) -> list[Row]:
             if operation is not None:
                 reached = result.limit.operations * operation / cells[OURS].median
         made.append(Row(result, label(result), cells, absent, rival, ratio, reached))
+    return made
+
+
+def by_step(lines: Sequence[Row]) -> list[Row]:
+    """The same with a line for each step, where a case consists of steps of ours alone."""
+    made = []
+    for row in lines:
+        if OURS in row.cells or len(row.cells) < 2 or not all(is_ours(name) for name in row.cells):
+            made.append(row)
+            continue
+        for name, cell in row.cells.items():
+            step = name.partition(", ")[2]
+            made.append(replace(row, label=f"{row.label}: {step}", cells={OURS: cell}, absent={}, renamed=name))
     return made
 
 

@@ -5,7 +5,7 @@ from html import escape
 from benchmarks.figures import FIGURES
 from benchmarks.record import Record
 from benchmarks.report import paper, plots, words
-from benchmarks.report.model import TITLES, Row, curves, losses, rows, shown, shown_ratio
+from benchmarks.report.model import TITLES, Row, by_step, curves, losses, rows, shown, shown_ratio
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}
@@ -53,7 +53,7 @@ def _suite_table(lines: list[Row]) -> str:
             unit = row.result.unit
             spread = f"{shown(cell.low, unit)} – {shown(cell.high, unit)}, {cell.count} samples"
             spread += f", {cell.outliers} outliers" if cell.outliers else ""
-            found = row.result.find(name)
+            found = row.measurement(name)
             first = f"; first call {shown(found.first, 's')}" if found and not found.reading else ""
             cells.append(f"{escape(shown(cell.median, unit))}<small>{escape(spread + first)}</small>")
         verdict = escape(row.verdict)
@@ -137,10 +137,10 @@ def html(record: Record) -> str:
     for suite in record.suites:
         measured = rows(record, suite)
         parts.append(f'<h2 id="{suite}">{escape(TITLES.get(suite, suite))}</h2>')
-        parts.append(_suite_table(measured))
+        parts.append(_suite_table(by_step(measured)))
         for unit in dict.fromkeys(row.result.unit for row in measured):
             picture = (
-                plots.samples(measured, unit, f"{TITLES.get(suite, suite)}, every sample")
+                plots.samples(by_step(measured), unit, f"{TITLES.get(suite, suite)}, every sample")
                 if unit in ("s", "B")
                 else None
             )
@@ -214,7 +214,7 @@ def markdown(record: Record, picture: str) -> str:
     behind = losses(record)
     parts += ["## Where a peer is ahead", "\n".join(f"- {text}" for text in behind) if behind else "Nowhere."]
     for suite in record.suites:
-        lines = rows(record, suite)
+        lines = by_step(rows(record, suite))
         names = list(dict.fromkeys(name for row in lines for name in row.cells))
         body = []
         for row in lines:

@@ -78,7 +78,7 @@ def samples(rows: Sequence[Row], unit: str, title: str) -> str | None:
     for y, row in enumerate(reversed(lines)):
         for name, summary in row.cells.items():
             colour, mark = _style(name, owns)
-            found = row.result.find(name)
+            found = row.measurement(name)
             raw = measure.figures(found, row.result.clock) if found else []
             axes.plot(raw, [y] * len(raw), "|", color=colour, alpha=0.35, markersize=7, zorder=2)
             axes.plot([summary.low, summary.high], [y, y], "-", color=colour, linewidth=2, zorder=3)

@@ -80,7 +80,9 @@ def cases(options: Options) -> Iterator[Case]:
             seconds=2 + rows / 200_000,
             quick=rows == 1_000_000,
         )
-    yield Case("paillier", "first encryption, nothing compiled", {"bits": 3072}, _start, seconds=20)
+    yield Case(
+        "paillier", "first encryption, nothing compiled", {"bits": 3072}, partial(_start, not options.full), seconds=8
+    )
     yield Case(
         "paillier", "threads", {"bits": 3072, "rows": ROWS}, _threads, clock="wall", cores=2, seconds=5, quick=False
     )
@@ -269,7 +271,7 @@ def _file(rows: int, what: str) -> Trial:
     return Trial([Contender(OURS, outside, lambda used: used.status, 1, reading)], 0)
 
 
-def _start() -> Trial:
+def _start(once: bool) -> Trial:
     import tempfile
 
     from benchmarks.material import folder
@@ -284,7 +286,7 @@ def _start() -> Trial:
         with tempfile.TemporaryDirectory(dir=path.parent) as cache_folder:
             return run(program("encrypt", str(path)), {"NUMBA_CACHE_DIR": cache_folder})
 
-    return Trial([Contender(OURS, first, lambda used: used.status, 1, lambda used: used.cpu)], 0)
+    return Trial([Contender(OURS, first, lambda used: used.status, 1, lambda used: used.cpu)], 0, once=once)
 
 
 def _threads() -> Trial:

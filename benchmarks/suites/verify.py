@@ -35,8 +35,14 @@ def cases(options: Options) -> Iterator[Case]:
             )
     yield Case("verify", "key prepared", {"inputs": 3}, _prepare, seconds=2)
     yield Case("verify", "whole process, warm", {"inputs": 3}, partial(_process, options), seconds=12)
-    yield Case("verify", "first verification, nothing compiled", {"inputs": 3}, partial(_start, False), seconds=25)
-    yield Case("verify", "first verification, kernels compiled", {"inputs": 3}, partial(_start, True), seconds=8)
+    yield Case(
+        "verify",
+        "first verification, nothing compiled",
+        {"inputs": 3},
+        partial(_start, False, not options.full),
+        seconds=25,
+    )
+    yield Case("verify", "first verification, kernels compiled", {"inputs": 3}, partial(_start, True, False), seconds=8)
     yield Case("verify", "proof, bytes", {}, _size, unit="B", seconds=1)
 
 
@@ -143,7 +149,7 @@ def _process(options: Options) -> Trial:
     )
 
 
-def _start(warm: bool) -> Trial:
+def _start(warm: bool, once: bool) -> Trial:
     """A fresh process, by its processor time; cold, each sample with a cache folder of its own."""
     from benchmarks.material import folder, proofs
     from benchmarks.process import program, run
@@ -160,7 +166,7 @@ def _start(warm: bool) -> Trial:
         with tempfile.TemporaryDirectory(dir=Path(file).parent) as cache:
             return run(program("verify", str(file)), {"NUMBA_CACHE_DIR": cache})
 
-    return Trial([Contender(OURS, first, lambda used: used.status, 1, lambda used: used.cpu)], 0)
+    return Trial([Contender(OURS, first, lambda used: used.status, 1, lambda used: used.cpu)], 0, once=once)
 
 
 def _size() -> Trial:
