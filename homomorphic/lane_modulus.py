@@ -236,7 +236,8 @@ class LaneModulus:
         words = exponent_words(exponents)
         if len(words) == 1:
             words = np.ascontiguousarray(np.broadcast_to(words, (len(column) * LANES, words.shape[1])))
-        window = min(range(1, 7), key=lambda w: (1 << w) + -(-bits // w))
+        reading = 0.4 / self.limbs  # an entry of the table, in products: 2 limbs registers, 5 limbs^2 multiplications
+        window = min(range(1, 7), key=lambda w: (1 << w) + -(-bits // w) * (1 + reading * (1 << w)))
         size, out = 2 * self.limbs, self._empty(len(column))
 
         def work(first: int, last: int) -> None:
@@ -251,7 +252,8 @@ class LaneModulus:
     def dot(self, column: Words, exponents: Bytes, bits: int, threads: int = 1) -> Words:
         """The product of all rows, each to its own secret exponent below ``2^bits``; as :meth:`total`."""
         words, size = exponent_words(exponents), 2 * self.limbs
-        window = min(range(1, 5), key=lambda w: (1 << w) + -(-bits // w) * (1 + w / _DOT_BLOCKS))
+        reading = 0.4 / self.limbs  # as for power
+        window = min(range(1, 5), key=lambda w: (1 << w) + -(-bits // w) * (1 + w / _DOT_BLOCKS + reading * (1 << w)))
 
         def work(first: int, last: int) -> Words:
             out = self._empty(1)
