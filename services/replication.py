@@ -6,7 +6,7 @@ exactly the anchored root. What a node says is never enough.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
@@ -16,13 +16,15 @@ from services.api.zkshare.v1 import log_pb2_grpc as rpc
 from services.errors import LogMismatch, NotAnchored
 from services.journal import Journal
 from services.ledger import Ledger
-from services.log import Head
-from services.server import Workers, streamed
+from services.log import Head, verify_consistency
+from services.server import DEADLINE, Workers, answered, streamed
 from services.verification import Accepted, SubmissionVerifier
 from zkcore.errors import OutOfRange, Refused
 
 BATCH = 256
 """Entries read from disk, or verified, at a time."""
+KEPT_TOGETHER = 8192
+"""Entries that a replica holds in memory before it keeps them."""
 STREAM_TIME = 300.0
 """Seconds that a stream of entries may take."""
 
@@ -125,19 +127,35 @@ class Replica:
             raise LogMismatch("head", "the replica's entries do not make the anchored root")
 
     async def _fetch(self, head: Head) -> None:
-        start = self._journal.size
+        """Fetches, verifies and keeps the entries up to a head, some thousands at a time, which bounds memory.
+
+        What is kept before the head is reached is shown by a consistency proof to be what the head begins with.
+        """
+        while self._journal.size < head.size:
+            start = self._journal.size
+            end = min(start + KEPT_TOGETHER, head.size)
+            fetched = await self._entries(start, end)
+            path: Sequence[bytes] = ()
+            if end < head.size:
+                between = pb.GetConsistencyRequest(first=end, second=head.size)
+                path = (await answered(self._stub.GetConsistency(between, timeout=DEADLINE))).path
+            await self._workers.run(self._keep, fetched, head, path)
+
+    async def _entries(self, start: int, end: int) -> list[tuple[bytes, Accepted]]:
         fetched: list[tuple[bytes, Accepted]] = []
         bodies: list[bytes] = []
-        request = pb.StreamEntriesRequest(start=start, end=head.size)
+        request = pb.StreamEntriesRequest(start=start, end=end)
         async for response in streamed(self._stub.StreamEntries(request, timeout=STREAM_TIME)):
-            if response.index != start + len(fetched) + len(bodies):
+            if response.index != start + len(fetched) + len(bodies) or response.index >= end:
                 raise LogMismatch("log", f"entry {response.index} came out of its turn")
             bodies.append(response.entry)
             if len(bodies) == BATCH:
                 fetched += await self._workers.run(self._verify, start + len(fetched), bodies)
                 bodies = []
         fetched += await self._workers.run(self._verify, start + len(fetched), bodies)
-        await self._workers.run(self._keep, fetched, head)
+        if len(fetched) != end - start:
+            raise LogMismatch("log", f"it ends after {start + len(fetched)} entries")
+        return fetched
 
     def _verify(self, start: int, bodies: list[bytes]) -> list[tuple[bytes, Accepted]]:
         verified = []
@@ -147,12 +165,17 @@ class Replica:
             verified.append((body, verdict))
         return verified
 
-    def _keep(self, fetched: list[tuple[bytes, Accepted]], head: Head) -> None:
-        """Appends entries if together with the earlier ones they make the anchored root and no record is twice."""
+    def _keep(self, fetched: list[tuple[bytes, Accepted]], head: Head, path: Sequence[bytes]) -> None:
+        """Appends entries if the anchored log begins with the earlier ones and them, and no record is twice."""
         identities = [accepted.identity for _, accepted in fetched]
         if len(set(identities)) < len(identities) or any(self._journal.find(*identity) for identity in identities):
             raise LogMismatch("log", "it holds two records of one subject for one period")
-        if self._journal.extended(body for body, _ in fetched).head() != head:
+        reached = self._journal.extended(body for body, _ in fetched).head()
+        try:
+            consistent = verify_consistency(reached, head, path)
+        except Refused:
+            consistent = False
+        if not consistent:
             raise LogMismatch("log", "the node's entries do not make the anchored root")
         self._journal.append(fetched)
 
