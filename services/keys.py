@@ -7,6 +7,7 @@ the circuit's constraint system, and a key file whose constraint system differs 
 ``ZKSHARE_HOME`` overrides the directory, which otherwise follows the platform's convention.
 """
 
+import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from circuits.constraints import Circuit
 from services.files import write_atomically
 from zkcore.errors import Malformed
 from zkcore.groth16 import ProvingKey, VerifyingKey, setup
+from zkcore.groth16.proving_key import FILE_VERSION
 
 Progress = Callable[[float], None]
 
@@ -34,6 +36,12 @@ class CircuitKeys:
     proving_key: ProvingKey
     verifying_key: VerifyingKey
     origin: str
+
+
+def private_map(path: Path) -> memoryview:
+    """A file's content in memory as it is needed; writing to it would change nothing in the file."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
 def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: Path | None = None) -> CircuitKeys:
@@ -53,18 +61,18 @@ def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: 
     zkcore.errors.Malformed
         If a key file is damaged or belongs to another constraint system; the message names the file to delete.
     """
-    folder = (directory or home() / "circuits") / f"{circuit.name}-{circuit.digest().hex()[:32]}"
+    folder = (directory or home() / "circuits") / f"{circuit.name}-{circuit.digest().hex()[:32]}-{FILE_VERSION}"
     proving_path, verifying_path = folder / "proving.key", folder / "verifying.key"
     if proving_path.exists() and verifying_path.exists():
         try:
-            proving_key = ProvingKey.from_bytes(proving_path.read_bytes())
+            proving_key = ProvingKey.from_bytes(private_map(proving_path))
             verifying_key = VerifyingKey.from_bytes(verifying_path.read_bytes())
         except ValueError as error:
             raise Malformed(
                 str(proving_path), f"the key files do not read back ({error}); delete {folder} to make new ones"
             ) from error
         return CircuitKeys(proving_key, verifying_key, "development setup, kept from an earlier run")
-    proving_key, verifying_key = setup(circuit.r1cs(), progress=progress)
+    proving_key, verifying_key = setup(circuit.r1cs(), progress, os.cpu_count() or 1)
     write_atomically(proving_path, proving_key.to_bytes())
     write_atomically(verifying_path, verifying_key.to_bytes())
     return CircuitKeys(proving_key, verifying_key, "development setup, made now")

@@ -40,7 +40,7 @@ from zkcore.tower import fp2_zero
 Rows = NDArray[np.uint64]
 
 SCALAR_BITS = 254
-_WIDEST_WINDOW = 15
+_NARROWEST_WINDOW, _WIDEST_WINDOW = 4, 15
 _TASK_POINTS = 1 << 15
 """Windows are taken together up to so many points, so that batches are large and their sums stay in fast memory."""
 
@@ -213,11 +213,27 @@ def _best_window(lengths: NDArray[np.int64]) -> int:
         windows = _windows(int(bits[lengths > 0].max(initial=0)), width)
         return float((-(-bits // width) * lengths).sum()) + windows * (BUCKET_COST << (width - 1))
 
-    return min(range(4, _WIDEST_WINDOW + 1), key=cost)
+    return min(range(_NARROWEST_WINDOW, _WIDEST_WINDOW + 1), key=cost)
 
 
 def _windows(bits: int, width: int) -> int:
     return bits // width + 1
+
+
+def digit_bytes(count: int) -> int:
+    """Bytes that a sum of ``count`` terms holds from its beginning to its end, at most."""
+    return 2 * count * _windows(SCALAR_BITS, _NARROWEST_WINDOW)
+
+
+def task_bytes(group: Group[Any], count: int) -> int:
+    """Bytes that one task of a sum of ``count`` terms takes while it runs, at most."""
+    dense = np.zeros(SCALAR_BITS + 1, np.int64)
+    dense[SCALAR_BITS] = count  # scalars of full length have the widest window and so the most buckets
+    windows = min(max(1, _TASK_POINTS // max(1, count)), _windows(SCALAR_BITS, _NARROWEST_WINDOW))
+    terms, buckets = windows * count, windows << (_best_window(dense) - 1)
+    point = 64 * group.coordinates
+    indices = 8 * (terms + buckets) + 3 * 4 * terms + 16 * min(terms, buckets)
+    return indices + point * ((terms + buckets) // 2 + (terms + 3 * buckets) // 4 + 2) + 8 * PADDING * 3
 
 
 class MultiScalarSum:

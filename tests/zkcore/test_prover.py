@@ -1,6 +1,8 @@
 """Setup and prover: proofs that independent verifiers accept, wrong witnesses and damaged keys that are refused."""
 
 import json
+import mmap
+import tracemalloc
 from dataclasses import replace
 from hashlib import sha256
 
@@ -15,8 +17,10 @@ from zkcore.errors import Malformed, NotOnCurve, OutOfRange, Refused, Unsatisfie
 from zkcore.field import encode, fp
 from zkcore.formats.snarkjs import public_to_json
 from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, setup
+from zkcore.groth16.prover import memory_needed
 from zkcore.groups import g1, g2
 from zkcore.limbs import from_limbs, to_limbs
+from zkcore.ntt import domain
 from zkcore.r1cs import R1CS
 
 
@@ -168,6 +172,38 @@ def test_key_bytes(proved) -> None:
     assert copy.r1cs_digest == proved[0].digest()
     proof, _ = prove(copy, witness)
     assert verifying_key.prepare().verify(proof, public)
+
+
+def test_a_mapped_key_is_used_where_it_lies(proved, tmp_path) -> None:
+    _, proving_key, verifying_key, witness, _, public = proved
+    (tmp_path / "proving.key").write_bytes(proving_key.to_bytes())
+    with (tmp_path / "proving.key").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    key = ProvingKey.from_bytes(memoryview(mapped))
+    whole = np.frombuffer(mapped, np.uint8)
+    arrays = [key.points_a, key.points_b, key.points_b2, key.points_c, key.points_h, key.a.coefficient, key.b.column]
+    assert all(np.shares_memory(whole, array) for array in arrays)
+    assert all(array.ctypes.data % 8 == 0 for array in arrays)
+    proof, _ = prove(key, witness)
+    assert verifying_key.prepare().verify(proof, public)
+    assert (tmp_path / "proving.key").read_bytes() == proving_key.to_bytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("bits", [5, 10, 13])
+def test_memory_is_known_beforehand(bits: int, threads: int) -> None:
+    system, witness = chain((1 << bits) - 3)
+    key, _ = setup(system)
+    prove(key, witness, threads=threads)  # kernels and roots of unity are there; what is left is counted
+    domain.cache_clear()
+    key = replace(key)
+    tracemalloc.start()
+    prove(key, witness, threads=threads)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= memory_needed(key, threads)
+    if bits > 10:
+        assert memory_needed(key, threads) < 4 * peak
 
 
 def sealed(content: bytes) -> bytes:

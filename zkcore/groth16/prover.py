@@ -10,8 +10,7 @@ time depends on how many of its values are zero or short), so prove where nobody
 the witness or what follows from it are overwritten before the call returns, the caller's own and Python's integers are
 not.
 
-Memory, besides the key: 128 bytes a row of the domain for the transforms, 64 for roots of unity, 32 bytes a wire; for
-each sum 2 bytes a term and window, and for each thread 200 bytes (400 in G2) a term of the largest sum.
+Memory: :func:`memory_needed` says before the work begins what it will take at most.
 """
 
 import secrets
@@ -27,12 +26,16 @@ from zkcore.groth16.proving_key import ProvingKey
 from zkcore.groups import g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import from_limbs
-from zkcore.msm import MultiScalarSum
+from zkcore.msm import MultiScalarSum, digit_bytes, task_bytes
 from zkcore.ntt import domain
 from zkcore.r1cs import encode_witness
 from zkcore.tasks import Progress, Task, pool, run
 
 Rows = NDArray[np.uint64]
+
+_ARRAYS = 7
+"""Arrays of the domain's size at one time: three of values, one for the coset, and twiddle factors."""
+_SMALL_THINGS = 1 << 20
 
 
 @kernel
@@ -47,6 +50,20 @@ def _quotient(a: object, b: object, c: object) -> None:
     """``a = a b - c``, element by element."""
     for i in range(a.shape[0]):  # type: ignore[attr-defined]
         store(a, i, fr_load(a, i) * fr_load(b, i) - fr_load(c, i))
+
+
+def memory_needed(key: ProvingKey, threads: int = 1) -> int:
+    """Bytes that :func:`prove` takes at most, besides the key and the witness.
+
+    Arrays and roots of unity on the domain, the witness in Montgomery form, the digits of all scalars, for each thread
+    the buckets of the largest sum, and the prepared verifying key.
+    """
+    size = 1 << key.domain_bits
+    counts = [len(key.points_a), len(key.points_b), len(key.points_b2), len(key.points_c), size]
+    transforms = 32 * (_ARRAYS * size + key.n_wires)
+    tasks = threads * max(task_bytes(g2, len(key.points_b2)), task_bytes(g1, max(counts)))
+    prepared = 90_000 * (key.n_public + 2)
+    return transforms + sum(map(digit_bytes, counts)) + tasks + prepared + _SMALL_THINGS
 
 
 def prove(

@@ -34,10 +34,12 @@ from zkcore.tower import fp2_zero
 Rows = NDArray[np.uint64]
 
 _MAGIC = b"zkshare/groth16/"
-_VERSION = 1
+FILE_VERSION = 2
 _HEADER = Struct("<16sI32s8Q")
 LARGEST_DOMAIN_BITS = TWO_ADICITY - 1
 """The points of H come from the domain of twice the size."""
+_ALIGNMENT = 64
+"""Where arrays begin in the file is a multiple of this many bytes, so that they can be used where they lie."""
 _UNKNOWN = bytes(32)
 _POINTS = ("constants", "points_a", "points_b", "points_b2", "points_c", "points_h")
 
@@ -113,7 +115,8 @@ class ProvingKey:
         sizes = [self.n_public, self.n_wires, self.domain_bits, len(verifying_key)]
         for matrix in (self.a, self.b):
             sizes += [len(matrix.row_start) - 1, len(matrix.column)]
-        parts = [_HEADER.pack(_MAGIC, _VERSION, self.r1cs_digest or _UNKNOWN, *sizes), verifying_key]
+        parts = [_HEADER.pack(_MAGIC, FILE_VERSION, self.r1cs_digest or _UNKNOWN, *sizes), verifying_key]
+        parts.append(bytes(-(_HEADER.size + len(verifying_key)) % _ALIGNMENT))
         arrays = [
             *(getattr(matrix, name) for matrix in (self.a, self.b) for name in ("row_start", "column", "coefficient")),
             *(getattr(self, name) for name in _POINTS),
@@ -123,8 +126,11 @@ class ProvingKey:
         return content + sha256(content).digest()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "ProvingKey":
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> "ProvingKey":
         """Read what :meth:`to_bytes` wrote.
+
+        The arrays are those of ``data`` where it can be written to, for instance a private memory map of a file, and
+        copies otherwise.
 
         Raises
         ------
@@ -134,12 +140,13 @@ class ProvingKey:
             A coefficient, index or coordinate is outside its domain; a point is not on its curve. That points lie in
             the subgroup is left to the checksum, except for the verifying key's, which are checked.
         """
+        data = memoryview(data).cast("B")
         if len(data) < _HEADER.size + 32 or data[:16] != _MAGIC:
             raise Malformed("proving_key", "this is not a proving key of zkshare")
         _, version, digest, n_public, n_wires, domain_bits, key_length, *matrix_sizes = _HEADER.unpack_from(data)
-        if version != _VERSION:
-            raise Malformed("proving_key.version", f"version {version} is not {_VERSION}, the one known here")
-        if sha256(memoryview(data)[:-32]).digest() != data[-32:]:
+        if version != FILE_VERSION:
+            raise Malformed("proving_key.version", f"version {version} is not {FILE_VERSION}, the one known here")
+        if sha256(data[:-32]).digest() != data[-32:]:
             raise Malformed("proving_key.checksum", "the content does not have the checksum written behind it")
         size = 1 << min(domain_bits, LARGEST_DOMAIN_BITS)
         if not n_public < n_wires or max(matrix_sizes[::2]) > size or domain_bits > LARGEST_DOMAIN_BITS:
@@ -149,12 +156,15 @@ class ProvingKey:
             shapes += [(rows + 1,), (count,), (count, 4)]
         shapes += [(2, 2, 4), (n_wires, 2, 4), (n_wires, 2, 4), (n_wires, 2, 2, 4), (n_wires - n_public - 1, 2, 4)]
         shapes.append((size, 2, 4))
-        start = _HEADER.size + key_length
+        end = _HEADER.size + key_length
+        start = end + -end % _ALIGNMENT
         if len(data) != start + 8 * sum(map(prod, shapes)) + 32:
             raise WrongLength("proving_key", "the file is shorter or longer than its header says")
-        verifying_key = VerifyingKey.from_bytes(data[_HEADER.size : start])
+        verifying_key = VerifyingKey.from_bytes(bytes(data[_HEADER.size : end]))
         if len(verifying_key.ic) != n_public + 1:
             raise WrongLength("proving_key.verifying_key", "the verifying key has another number of public inputs")
+        if any(data[end:start]):
+            raise Malformed("proving_key.padding", "it must be zeros")
         arrays = _arrays(data, start, shapes)
         matrices = []
         for name in "ab":
@@ -169,10 +179,12 @@ class ProvingKey:
         return cls(None if digest == _UNKNOWN else digest, n_public, n_wires, domain_bits, a, b, verifying_key, *points)
 
 
-def _arrays(data: bytes, start: int, shapes: list[tuple[int, ...]]) -> Iterator[Rows]:
+def _arrays(data: memoryview, start: int, shapes: list[tuple[int, ...]]) -> Iterator[Rows]:
     for shape in shapes:
         count = prod(shape)
-        yield np.frombuffer(data, "<u8", count, start).reshape(shape).astype(np.uint64)  # a copy that can be written
+        rows: Rows = np.frombuffer(data, "<u8", count, start).reshape(shape)
+        # Kernels are compiled for arrays that can be written; none writes to a key.
+        yield rows if rows.flags.writeable else rows.copy()
         start += 8 * count
 
 
