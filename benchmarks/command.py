@@ -1,6 +1,7 @@
 """The commands: ``run``, ``report``, ``compare``."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from typer.core import TyperGroup
 
 from benchmarks import runner
 from benchmarks.case import BEST, PORTABLE, Options
-from benchmarks.peers import PEERS
+from benchmarks.peers import EXTRA, PEERS
 from benchmarks.record import Record, UnreadableRecord
 from benchmarks.suites import SUITES
 
@@ -82,6 +83,7 @@ def run(
             typer.echo(f"{case.id}  ({runner.duration(case.seconds)})")
         typer.echo(f"{len(cases)} cases, about {runner.duration(expected)}")
         return
+    _check_report()
     output.mkdir(parents=True, exist_ok=True)
     path = output / "record.json"
     if path.exists() and not resume:
@@ -110,6 +112,7 @@ def report(
     """Write the report of a record again."""
     from benchmarks.report import write
 
+    _check_report()
     read = _read(record)
     folder = output or record.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +131,13 @@ def compare(
     lines, slower = changes(_read(old), _read(new))
     typer.echo("\n".join(lines))
     raise typer.Exit(1 if slower else 0)
+
+
+def _check_report() -> None:
+    """End at once, not after the measurements, where the report's library is missing."""
+    if find_spec("matplotlib") is None:
+        _say(f"matplotlib is not installed: {EXTRA}")
+        raise typer.Exit(2)
 
 
 def _say(text: str) -> None:

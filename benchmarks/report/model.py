@@ -165,7 +165,12 @@ def curves(record: Record, suite: str) -> list[Curve]:
             contender: statistics.growth([size for size, _ in series], [summary.median for _, summary in series])
             for contender, series in points.items()
         }
-        counted = any(item.count > 1 for row in members for item in row.result.contenders)
+        counted = all(
+            item.count == row.result.parameters[str(row.result.grows)]
+            for row in members
+            for item in row.result.contenders
+            if item.name == OURS
+        )
         title = name + (f", {backend}" if backend != BEST else "")
         made.append(Curve(title, str(first.grows), first.unit, points, fits, counted))
     return made
@@ -193,6 +198,8 @@ def _digits(value: float) -> str:
 
 def shown_ratio(ratio: Ratio) -> str:
     """A ratio with its interval."""
+    if ratio.value >= 100:
+        return f"{ratio.value:,.0f} [{ratio.low:,.0f}, {ratio.high:,.0f}]"
     digits = 4 if ratio.value < 0.1 else 3 if ratio.value < 1 else 2
     return f"{ratio.value:.{digits}f} [{ratio.low:.{digits}f}, {ratio.high:.{digits}f}]"
 

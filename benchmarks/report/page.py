@@ -52,7 +52,7 @@ def _suite_table(lines: list[Row]) -> str:
                 continue
             unit = row.result.unit
             spread = f"{shown(cell.low, unit)} – {shown(cell.high, unit)}, {cell.count} samples"
-            spread += f", {cell.outliers} outliers" if cell.outliers else ""
+            spread += f", {cell.outliers} outlier{'s' * (cell.outliers > 1)}" if cell.outliers else ""
             found = row.measurement(name)
             first = f"; first call {shown(found.first, 's')}" if found and not found.reading else ""
             cells.append(f"{escape(shown(cell.median, unit))}<small>{escape(spread + first)}</small>")

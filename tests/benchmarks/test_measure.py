@@ -30,7 +30,8 @@ def test_samples_of_both_sides_in_turns() -> None:
     first, second = measure.measure(Trial([side("a"), side("b")], 7), 0.02)
     assert first.status == second.status == MEASURED
     assert len(first.wall) == len(first.cpu) >= measure.FEWEST
-    assert all(sample >= 0.003 for sample in first.wall) and all(sample < 0.003 for sample in first.cpu)
+    assert all(sample >= 0.003 for sample in first.wall)
+    assert sorted(first.cpu)[len(first.cpu) // 2] < 0.002
     changes = sum(a != b for a, b in itertools.pairwise(order))
     assert changes >= min(len(first.wall), len(second.wall))
 

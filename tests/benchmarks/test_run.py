@@ -3,19 +3,22 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from resource import RLIMIT_CPU, setrlimit
 
 import pytest
+import typer
 
-from benchmarks import runner
+from benchmarks import command, runner
 from benchmarks.case import Options
 from benchmarks.compare import compare
-from benchmarks.measure import FAILED, MEASURED, WRONG
+from benchmarks.measure import FAILED, MEASURED, WRONG, Measurement
 from benchmarks.record import Record, UnreadableRecord
 from benchmarks.report import paper, words, write
+from benchmarks.report.model import curves
 from benchmarks.suites import SUITES
 
 OPTIONS = Options(("field",), only="modulo N^2(bits=2048)", backends=("best",), budget=0.01)
@@ -160,3 +163,24 @@ def test_a_record_of_other_code_is_not_taken_up(folder: Path, tmp_path: Path) ->
     (tmp_path / "record.json").write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(UnreadableRecord, match="versions"):
         runner.run(OPTIONS, tmp_path / "record.json", "test", True, lambda text: None)
+
+
+def test_what_is_missing_is_said_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    with pytest.raises(typer.Exit) as ended:
+        command.report(tmp_path / "record.json")
+    assert ended.value.exit_code == 2 and "zkshare[bench]" in capsys.readouterr().err
+
+
+def test_an_item_of_a_growing_case_counts_what_grows(record: Record) -> None:
+    def family(counts: list[int]) -> list[bool]:
+        results = {}
+        for size, count in zip((1, 2, 4), counts, strict=True):
+            item = Measurement("zkshare", count=count, cpu=[1.0, 1.0], wall=[1.0, 1.0])
+            made = replace(next(iter(record.results.values())), id=str(size), grows="n", parameters={"n": size})
+            results[str(size)] = replace(made, contenders=(item,))
+        return [curve.per_item for curve in curves(Record(record.head, results), "field")]
+
+    assert family([1, 2, 4]) == [True] and family([16, 16, 16]) == [False]
