@@ -21,6 +21,8 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 def start(party: str) -> None:
     """Make traces in this process, in the name of a party, and send them where the environment says.
 
+    To be called before servers and channels are made.
+
     Raises
     ------
     ModuleNotFoundError
@@ -36,14 +38,19 @@ def start(party: str) -> None:
     trace.set_tracer_provider(provider)
 
 
+def _traces() -> bool:
+    """Whether :func:`start` was called; what does not trace should not pay for it."""
+    return isinstance(trace.get_tracer_provider(), TracerProvider)
+
+
 def server_interceptors() -> list[grpc.aio.ServerInterceptor]:
-    """For a server: takes up the caller's trace."""
-    return [aio_server_interceptor()]
+    """For a server: takes up the caller's trace, if this process traces."""
+    return [aio_server_interceptor()] if _traces() else []
 
 
 def client_interceptors() -> Sequence[grpc.aio.ClientInterceptor]:
-    """For a channel: hands the trace on."""
-    interceptors: Sequence[grpc.aio.ClientInterceptor] = aio_client_interceptors()
+    """For a channel: hands the trace on, if this process traces."""
+    interceptors: Sequence[grpc.aio.ClientInterceptor] = aio_client_interceptors() if _traces() else ()
     return interceptors
 
 

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 import structlog
 
+from services import tracing
 from services.network import LocalNetwork
 from services.receipts import SubmissionReceipt
 from services.scoring import ScoreRequest
@@ -60,6 +61,7 @@ def lines() -> Iterator[list[str]]:
 async def running(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> AsyncIterator[Running]:
     """The shared network. Tests may query and ask for scores; records are filed by tests that say so."""
     directory = tmp_path_factory.mktemp("network")
+    tracing.start("tests")
     tap = Tap()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grpc.aio, "secure_channel", tapped_channel(tap))
