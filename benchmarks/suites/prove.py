@@ -71,7 +71,7 @@ def cases(options: Options) -> Iterator[Case]:
             unit="B",
             grows="constraints",
             seconds=4 + cost / 3,
-            quick=bits in (13, 16),
+            quick=bits == 16,
         )
     yield Case("prove", "key loaded", {"constraints": 1 << 13}, partial(_load, options, 13), seconds=3)
     yield Case("prove", "key loaded", {"constraints": 1 << 16}, partial(_load, options, 16), seconds=12, quick=False)
