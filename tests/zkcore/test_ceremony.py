@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from node import needs_snarkjs
+from oracle import SMALL_ORDER, TWIST
 from powers_of_tau import ptau as make_ptau
 from systems import chain
 
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
-from zkcore.errors import Malformed, NotOnCurve, OutOfRange, Refused, WrongLength
+from zkcore.errors import Malformed, NotInSubgroup, NotOnCurve, OutOfRange, Refused, WrongLength
 from zkcore.formats import ptau, r1cs, zkey
 from zkcore.formats.iden3 import read_sections, write_sections
 from zkcore.groth16 import ceremony, prove
@@ -262,6 +263,16 @@ def test_damaged_contributions_are_refused_or_do_not_verify(made, data) -> None:
         if names == ["Ann", "the lottery"]:  # the name is not bound, as in snarkjs
             with pytest.raises((WrongTranscript, WrongContribution)):
                 ceremony._check_chain(found)
+
+
+@pytest.mark.parametrize("point", [TWIST[0], SMALL_ORDER])
+def test_a_contribution_outside_the_subgroup_is_refused_with_its_place(made, point: Any) -> None:
+    file = zkey.write(made["key"], made["contributions"])
+    end = file.index(made["contributions"].contributions[0].transcript)
+    numbers = b"".join((number * 2**256 % P).to_bytes(32, "little") for number in (*point[0], *point[1]))
+    with pytest.raises(NotInSubgroup) as refusal:
+        zkey.read_contributions(file[: end - 128] + numbers + file[end:])
+    assert refusal.value.part == f"zkey section 10 at byte {end - 128}"
 
 
 def test_names_and_beacons_have_limits(made) -> None:

@@ -12,7 +12,7 @@ Points are affine, coordinates in Montgomery form (times 2^256), little-endian, 
 | 10 | digest of the circuit and contributions of the ceremony |
 
 The contributions are read but not verified here, see :mod:`zkcore.groth16.ceremony`. Points of G2
-are checked to be on the curve, those of the verifying key to lie in the subgroup too.
+are checked to be on the curve, those of the verifying key and of contributions to lie in the subgroup too.
 """
 
 from struct import pack
@@ -77,7 +77,9 @@ def _matrices(section: Section, n_wires: int, size: int) -> list[SparseMatrix]:
 def _contribution(section: Section) -> Contribution:
     start = section.part
     delta, base, product = g1.decode(_points(section, g1, 3))
-    (product_g2,) = g2.decode(_points(section, g2, 1))
+    place, rows = section.part, _points(section, g2, 1)
+    g2.check_rows(rows, part=place)
+    (product_g2,) = g2.decode(rows)
     transcript, kind, length = bytes(section.take(HASH_BYTES)), section.integer(4), section.integer(4)
     parameters = Section(f"{start}, parameters", section.take(length), 0)
     found: dict[int, bytes] = {}
