@@ -9,7 +9,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("demo", "proof", "circuit", "receipt", "column", "committee", "bench", "info")
+COMMANDS = (
+    "demo",
+    "node",
+    "trustee",
+    "department",
+    "proof",
+    "circuit",
+    "receipt",
+    "column",
+    "committee",
+    "bench",
+    "info",
+)
 
 
 class Commands(TyperGroup):

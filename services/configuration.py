@@ -1,0 +1,189 @@
+"""The configuration of a party's process: one TOML file, strictly read, each value overridden by the environment.
+
+Every key is of one of the kinds below; paths are relative to the configuration's folder. A variable
+``ZKSHARE_<SECTION>_<KEY>`` (``ZKSHARE_<KEY>`` for a key outside a section) takes the place of a text or number in the
+file. What is unknown, missing or of the wrong kind is refused by its name.
+
+=============  ==================================================================  ===================================
+key            meaning                                                             who has it
+=============  ==================================================================  ===================================
+listen         ``"host:port"``, where the party listens                            all
+database       file, or ``postgresql://`` URL                                      all
+identity       folder with certificate and private key                             all
+network        folder of the public parameters (``services.parameter_files``)      all
+threads        threads for CPU work; 2 unless told                                 all
+ledger.file    the embedded ledger's file, shared by the processes of one machine  all, or ledger.url
+ledger.url     JSON-RPC address of a chain                                         all, or ledger.file
+ledger.address the registry's address                                              all
+ledger.key     file with the ledger account's private key                          node, department
+node           ``"host:port"`` of the operator's node                              trustee
+share          file with the share of the threshold key                            trustee
+datasets       names of the datasets that it answers for                           department
+rights.<name>  who may query a dataset: ``["zkshare://tax_agency/name"]``           node, trustee
+trustees.<name> ``"host:port"`` of each trustee                                    node
+=============  ==================================================================  ===================================
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.identity import parse_party_uri
+from services.policy import Rights
+from services.server import Address
+from services.store.opening import is_url
+from zkcore.errors import Malformed
+
+COMMON = ("listen", "database", "identity", "network")
+OWN: Mapping[str, tuple[str, ...]] = {"node": (), "trustee": ("node", "share"), "department": ("datasets",)}
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "node": ("ledger", "rights", "trustees"),
+    "trustee": ("ledger", "rights"),
+    "department": ("ledger",),
+}
+LEDGER = ("file", "url", "address", "key")
+WRITERS = ("node", "department")
+
+
+@dataclass(frozen=True)
+class LedgerPlace:
+    """Where the registry is, and the file of the account to write from, if the party writes."""
+
+    file: Path | None
+    url: str | None
+    address: str
+    key: Path | None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a process was told; the module's first lines say what each value means."""
+
+    role: str
+    listen: Address
+    database: Path | str
+    identity: Path
+    network: Path
+    ledger: LedgerPlace
+    threads: int = 2
+    node: Address | None = None
+    share: Path | None = None
+    datasets: tuple[str, ...] = ()
+    rights: Rights = field(default_factory=lambda: Rights({}))
+    trustees: Mapping[str, Address] = field(default_factory=dict)
+
+    def missing_files(self) -> list[str]:
+        """What is named here and is not there, in words that say what to do."""
+        named = {"identity": self.identity, "network": self.network, "share": self.share}
+        named |= {"ledger.file": self.ledger.file, "ledger.key": self.ledger.key}
+        return [
+            f"{key}: there is no {path}; put it there, or correct {key}"
+            for key, path in named.items()
+            if path is not None and not path.exists()
+        ]
+
+
+def load(role: str, path: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """Read a role's configuration; raises Malformed naming the key, OSError if the file cannot be read."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Malformed(path.name, f"is not TOML: {error}") from None
+    single = (*COMMON, *OWN[role], "threads")
+    for key in values:
+        if key not in (*single, *SECTIONS[role]):
+            raise Malformed(key, f"a {role} has no such key; it has {', '.join((*single, *SECTIONS[role]))}")
+    ledger = _table(values, "ledger")
+    for key in ledger:
+        if key not in LEDGER:
+            raise Malformed(f"ledger.{key}", f"there is no such key; there are {', '.join(LEDGER)}")
+    values |= {key: environment[f"ZKSHARE_{key.upper()}"] for key in single if f"ZKSHARE_{key.upper()}" in environment}
+    names = {key: f"ZKSHARE_LEDGER_{key.upper()}" for key in LEDGER}
+    ledger |= {key: environment[name] for key, name in names.items() if name in environment}
+    return _configuration(role, values, ledger, path.parent)
+
+
+def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], folder: Path) -> Configuration:
+    def path(table: dict[str, Any], key: str, part: str) -> Path:
+        return folder / _text(table, key, part)
+
+    if ("file" in ledger) == ("url" in ledger):
+        raise Malformed("ledger", "needs either file or url")
+    if role in WRITERS and "key" not in ledger:
+        raise Malformed("ledger.key", f"a {role} writes to the ledger; name its account's key file")
+    location = _text(values, "database", "database")
+    rights, trustees = _table(values, "rights"), _table(values, "trustees")
+    for name, parties in rights.items():
+        _check_parties(parties, f"rights.{name}")
+    datasets = values.get("datasets", [])
+    if isinstance(datasets, str):
+        datasets = [name.strip() for name in datasets.split(",")]
+    if role == "department" and not _texts(datasets, "datasets"):
+        raise Malformed("datasets", "a department answers for at least one dataset")
+    return Configuration(
+        role=role,
+        listen=_address(_text(values, "listen", "listen"), "listen"),
+        database=location if is_url(location) else folder / location,
+        identity=path(values, "identity", "identity"),
+        network=path(values, "network", "network"),
+        ledger=LedgerPlace(
+            path(ledger, "file", "ledger.file") if "file" in ledger else None,
+            _text(ledger, "url", "ledger.url") if "url" in ledger else None,
+            _text(ledger, "address", "ledger.address"),
+            path(ledger, "key", "ledger.key") if "key" in ledger else None,
+        ),
+        threads=_count(values.get("threads", 2), "threads"),
+        node=_address(_text(values, "node", "node"), "node") if role == "trustee" else None,
+        share=path(values, "share", "share") if role == "trustee" else None,
+        datasets=tuple(datasets),
+        rights=Rights.from_dict(rights),
+        trustees={name: _address(_text(trustees, name, f"trustees.{name}"), f"trustees.{name}") for name in trustees},
+    )
+
+
+def _table(values: dict[str, Any], key: str) -> dict[str, Any]:
+    table = values.get(key, {})
+    if not isinstance(table, dict):
+        raise Malformed(key, f"must be a section, [{key}]")
+    return dict(table)
+
+
+def _text(table: dict[str, Any], key: str, part: str) -> str:
+    if key not in table:
+        raise Malformed(part, "is missing; add it to the file or set it in the environment")
+    value = table[key]
+    if not isinstance(value, str) or not value:
+        raise Malformed(part, "must be a text that is not empty")
+    return value
+
+
+def _texts(value: Any, part: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise Malformed(part, "must be a list of texts")
+    return value
+
+
+def _check_parties(value: Any, part: str) -> None:
+    for uri in _texts(value, part):
+        try:
+            parse_party_uri(uri)
+        except Malformed:
+            raise Malformed(part, f"{uri} names no party; write zkshare://<role>/<name>") from None
+
+
+def _count(value: Any, part: str) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
+        raise Malformed(part, "must be a whole number from 1 to 1024")
+    return value
+
+
+def _address(text: str, part: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise Malformed(part, 'must be "host:port", the port below 65536')
+    return Address(host, int(port))

@@ -1,0 +1,114 @@
+"""One party as a process of its own: made from its configuration, run until it is told to stop, drained, closed.
+
+SIGTERM and SIGINT end it: running calls are let end, the node anchors its log, then all is closed. After SIGKILL or a
+loss of power it starts again from what is on disk; what was acknowledged is there.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from web3 import HTTPProvider
+from web3.providers.base import BaseProvider
+
+from homomorphic.threshold import KeyShare
+from services import parameter_files
+from services.configuration import Configuration, LedgerPlace
+from services.department import Department, DepartmentConfig
+from services.identity import Identity, Role
+from services.key_files import load_secret
+from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
+from services.node import Node, NodeConfig
+from services.parameters import PublicParameters
+from services.server import Address, Workers
+from services.trustee import Trustee, TrusteeConfig
+from zkcore.errors import Malformed
+
+Party = Node | Trustee | Department
+
+ROLES = {"node": Role.OPERATOR, "trustee": Role.TRUSTEE, "department": Role.DEPARTMENT}
+
+
+def open_ledger(place: LedgerPlace) -> tuple[Ledger, BaseProvider]:
+    """The registry at a place, written from the account that it names, if it names one.
+
+    Several processes of one machine may open one embedded ledger's file: each appends under the file's lock, and reads
+    what the others appended before it answers.
+    """
+    account = None if place.key is None else LedgerAccount.load(place.key)
+    provider: BaseProvider
+    if place.file is not None:
+        provider = EmbeddedProvider(place.file, read_only=account is None)
+    else:
+        provider = HTTPProvider(place.url)
+    return Ledger(provider, place.address, account), provider
+
+
+def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Party:
+    """The party that a configuration describes, not yet started.
+
+    Raises
+    ------
+    zkcore.errors.Refused, OSError
+        If a file that it names does not read.
+    """
+    identity, parameters = Identity.load(configuration.identity), parameter_files.load(configuration.network)
+    if identity.role != ROLES[configuration.role]:
+        raise Malformed("identity", f"the certificate is of a {identity.role}, not of a {configuration.role}")
+    if configuration.role == "node":
+        return _node(configuration, identity, parameters, ledger, workers)
+    if configuration.role == "trustee":
+        return _trustee(configuration, identity, parameters, ledger, workers)
+    office = DepartmentConfig(configuration.database, configuration.datasets, configuration.listen)
+    return Department(office, identity, parameters, ledger, workers)
+
+
+def _node(
+    configuration: Configuration, identity: Identity, parameters: PublicParameters, ledger: Ledger, workers: Workers
+) -> Node:
+    strangers = set(configuration.trustees) - set(parameters.trustees)
+    if strangers:
+        raise Malformed(f"trustees.{min(strangers)}", f"the network's trustees are {', '.join(parameters.trustees)}")
+    config = NodeConfig(configuration.database, configuration.rights, configuration.listen)
+    return Node(config, identity, parameters, ledger, workers)
+
+
+def _trustee(
+    configuration: Configuration, identity: Identity, parameters: PublicParameters, ledger: Ledger, workers: Workers
+) -> Trustee:
+    if configuration.node is None or configuration.share is None:
+        raise Malformed("node", "a trustee needs the node's address and its share")
+    config = TrusteeConfig(configuration.database, configuration.node, configuration.rights, configuration.listen)
+    share = load_secret(KeyShare, configuration.share, None)
+    return Trustee(config, identity, share, parameters, ledger, workers)
+
+
+async def serve(configuration: Configuration, ready: Callable[[Address], None]) -> None:
+    """Runs a party until SIGTERM or SIGINT; `ready` is told its address once it serves.
+
+    Raises
+    ------
+    zkcore.errors.Refused, services.store.StoreError, OSError
+        If it cannot start.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    workers = Workers(configuration.threads)
+    try:
+        ledger, provider = await workers.run(open_ledger, configuration.ledger)
+        try:
+            party = make(configuration, ledger, workers)
+            await party.start()
+            try:
+                if isinstance(party, Node):
+                    party.meet(configuration.trustees)
+                ready(party.address)
+                await stopping.wait()
+            finally:
+                await party.stop()
+        finally:
+            if isinstance(provider, EmbeddedProvider):
+                provider.close()
+    finally:
+        workers.close()

@@ -1,0 +1,79 @@
+"""Configuration files of the processes: read strictly, refused by name, overridden by the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from services.configuration import load
+from services.server import Address
+from zkcore.errors import Malformed
+
+TRUSTEE = """
+listen = "127.0.0.1:7001"
+database = "trustee.db"
+identity = "identity"
+network = "network"
+node = "127.0.0.1:7000"
+share = "share.pem"
+
+[ledger]
+file = "ledger.sqlite"
+address = "0x0000000000000000000000000000000000000001"
+
+[rights]
+vat = ["zkshare://tax_agency/agency"]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "trustee.toml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    configuration = load("trustee", write(tmp_path, TRUSTEE), {})
+    assert configuration.listen == Address("127.0.0.1", 7001)
+    assert configuration.database == tmp_path / "trustee.db"
+    assert configuration.ledger.file == tmp_path / "ledger.sqlite"
+    assert len(configuration.missing_files()) == 4
+
+
+def test_environment_takes_the_place_of_values(tmp_path: Path) -> None:
+    environment = {
+        "ZKSHARE_DATABASE": "postgresql://somewhere/z",
+        "ZKSHARE_THREADS": "3",
+        "ZKSHARE_LEDGER_FILE": "other",
+    }
+    configuration = load("trustee", write(tmp_path, TRUSTEE), environment)
+    assert configuration.database == "postgresql://somewhere/z"
+    assert configuration.threads == 3
+    assert configuration.ledger.file == tmp_path / "other"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("share =", "sahre =", "sahre"),
+        ('share = "share.pem"', "", "share"),
+        ("file =", "fiel =", "ledger.fiel"),
+        ('file = "ledger.sqlite"', "", "ledger"),
+        ('"127.0.0.1:7000"', '"nowhere"', "node"),
+        ('"127.0.0.1:7000"', "7000", "node"),
+        ('["zkshare://tax_agency/agency"]', '"all"', "rights.vat"),
+        ("tax_agency", "tax-agency", "rights.vat"),
+        ("listen", "threads = 0\nlisten", "threads"),
+        ("listen", "listen listen", "trustee.toml"),
+    ],
+)
+def test_wrong_keys_are_refused_by_name(tmp_path: Path, old: str, new: str, part: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        load("trustee", write(tmp_path, TRUSTEE.replace(old, new, 1)), {})
+    assert refused.value.part == part
+
+
+def test_a_node_needs_its_account(tmp_path: Path) -> None:
+    text = TRUSTEE.replace('node = "127.0.0.1:7000"', "").replace('share = "share.pem"', "")
+    with pytest.raises(Malformed) as refused:
+        load("node", write(tmp_path, text), {})
+    assert refused.value.part == "ledger.key"
