@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zkcore import cpu, lanes
+from zkcore import cpu, lanes, registers
 from zkcore.kernel import kernel
 from zkcore.number import load, store, zero_of
 
@@ -33,9 +33,9 @@ def operations(a: Any, b: Any, c: Any, out: Any) -> Any:
 @needs_lanes
 def test_operations() -> None:
     edges = [0, 1, 2**52 - 1, 2**52, 2**63 - 1, 2**63, 2**64 - 1, secrets.randbits(64)]
-    a, b, c = (lanes.aligned(8) for _ in range(3))
+    a, b, c = (registers.aligned(8) for _ in range(3))
     a[:], b[:], c[:] = edges, edges[::-1], [secrets.randbits(64) for _ in edges]
-    out = lanes.aligned(10, 8)
+    out = registers.aligned(10, 8)
     operations(a, b, c, out)
     for lane in range(8):
         x, y, z = int(a[lane]), int(b[lane]), int(c[lane])
@@ -58,7 +58,7 @@ def test_operations() -> None:
 
 def test_memory_is_aligned_and_zero() -> None:
     for shape in ((1,), (3, 8), (5, 7, 8)):
-        array = lanes.aligned(*shape)
+        array = registers.aligned(*shape)
         assert array.shape == shape
         assert array.dtype == np.uint64
         assert array.ctypes.data % 64 == 0
