@@ -26,7 +26,7 @@ from tests.homomorphic.proved import (
     blindings,
     commitments,
 )
-from tests.homomorphic.test_tampering import changed, convinces
+from tests.homomorphic.test_proof_tampering import changed, convinces
 from zkcore import pedersen
 from zkcore.babyjubjub import ORDER
 from zkcore.errors import Refused
