@@ -18,6 +18,8 @@ ledger.address the registry's address                                           
 ledger.key     file with the ledger account's private key                          node, department
 node           ``"host:port"`` of the operator's node                              trustee
 share          file with the share of the threshold key                            trustee
+segments       folder of the ciphertexts; needed beside a ``postgresql://`` URL    node, trustee
+web            ``"host:port"`` of the page and the services over HTTPS; optional   node
 datasets       names of the datasets that it answers for                           department
 rights.<name>  who may query a dataset: ``["zkshare://tax_agency/name"]``           node, trustee
 trustees.<name> ``"host:port"`` of each trustee                                    node
@@ -39,6 +41,7 @@ from zkcore.errors import Malformed
 
 COMMON = ("listen", "database", "identity", "network")
 OWN: Mapping[str, tuple[str, ...]] = {"node": (), "trustee": ("node", "share"), "department": ("datasets",)}
+OPTIONAL: Mapping[str, tuple[str, ...]] = {"node": ("segments", "web"), "trustee": ("segments",), "department": ()}
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "node": ("ledger", "rights", "trustees"),
     "trustee": ("ledger", "rights"),
@@ -71,6 +74,8 @@ class Configuration:
     threads: int = 2
     node: Address | None = None
     share: Path | None = None
+    segments: Path | None = None
+    web: Address | None = None
     datasets: tuple[str, ...] = ()
     rights: Rights = field(default_factory=lambda: Rights({}))
     trustees: Mapping[str, Address] = field(default_factory=dict)
@@ -92,7 +97,7 @@ def load(role: str, path: Path, environment: Mapping[str, str] = os.environ) -> 
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(path.name, f"is not TOML: {error}") from None
-    single = (*COMMON, *OWN[role], "threads")
+    single = (*COMMON, *OWN[role], *OPTIONAL[role], "threads")
     for key in values:
         if key not in (*single, *SECTIONS[role]):
             raise Malformed(key, f"a {role} has no such key; it has {', '.join((*single, *SECTIONS[role]))}")
@@ -115,6 +120,8 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
     if role in WRITERS and "key" not in ledger:
         raise Malformed("ledger.key", f"a {role} writes to the ledger; name its account's key file")
     location = _text(values, "database", "database")
+    if is_url(location) and role != "department" and "segments" not in values:
+        raise Malformed("segments", "is missing; beside a database by URL name a folder for the ciphertexts")
     rights, trustees = _table(values, "rights"), _table(values, "trustees")
     for name, parties in rights.items():
         _check_parties(parties, f"rights.{name}")
@@ -138,6 +145,8 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
         threads=_count(values.get("threads", 2), "threads"),
         node=_address(_text(values, "node", "node"), "node") if role == "trustee" else None,
         share=path(values, "share", "share") if role == "trustee" else None,
+        segments=path(values, "segments", "segments") if "segments" in values else None,
+        web=_address(_text(values, "web", "web"), "web") if "web" in values else None,
         datasets=tuple(datasets),
         rights=Rights.from_dict(rights),
         trustees={name: _address(_text(trustees, name, f"trustees.{name}"), f"trustees.{name}") for name in trustees},

@@ -69,7 +69,13 @@ def _node(
     strangers = set(configuration.trustees) - set(parameters.trustees)
     if strangers:
         raise Malformed(f"trustees.{min(strangers)}", f"the network's trustees are {', '.join(parameters.trustees)}")
-    config = NodeConfig(configuration.database, configuration.rights, configuration.listen)
+    config = NodeConfig(
+        configuration.database,
+        configuration.rights,
+        configuration.listen,
+        web=configuration.web,
+        segments=configuration.segments,
+    )
     return Node(config, identity, parameters, ledger, workers)
 
 
@@ -78,7 +84,13 @@ def _trustee(
 ) -> Trustee:
     if configuration.node is None or configuration.share is None:
         raise Malformed("node", "a trustee needs the node's address and its share")
-    config = TrusteeConfig(configuration.database, configuration.node, configuration.rights, configuration.listen)
+    config = TrusteeConfig(
+        configuration.database,
+        configuration.node,
+        configuration.rights,
+        configuration.listen,
+        segments=configuration.segments,
+    )
     share = load_secret(KeyShare, configuration.share, None)
     return Trustee(config, identity, share, parameters, ledger, workers)
 

@@ -5,7 +5,7 @@ the process only if the environment says where to: ``OTEL_EXPORTER_OTLP_ENDPOINT
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import grpc.aio
@@ -54,7 +54,7 @@ def client_interceptors() -> Sequence[grpc.aio.ClientInterceptor]:
     return interceptors
 
 
-def add_trace_id(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def add_trace_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: the number of the trace that a line belongs to."""
     span = trace.get_current_span().get_span_context()
     if span.is_valid:

@@ -3,11 +3,14 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from zkcore.errors import Refused
+
+if TYPE_CHECKING:
+    from services.configuration import Configuration
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The party's TOML file; see services/OPERATING.md.")]
 Check = Annotated[bool, typer.Option("--check", help="Say what is wrong with the configuration, and end.")]
@@ -29,22 +32,28 @@ def run(role: str, file: Path, check: bool) -> None:
     if check:
         typer.echo(f"{file}: a sound configuration of a {role}")
         return
-    _serve(role, file)
+    _serve(configuration, file)
 
 
-def _serve(role: str, file: Path) -> None:
+def _serve(configuration: "Configuration", file: Path) -> None:
     import structlog
 
-    from services.configuration import load
+    from services import tracing
     from services.process import serve
     from services.store import StoreError
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    role = configuration.role
+    before_the_last = structlog.get_config()["processors"][:-1]
+    structlog.configure(
+        processors=[*before_the_last, tracing.add_trace_id, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
-        asyncio.run(serve(load(role, file), lambda address: print(f"ready {role} {address}", flush=True)))
+        tracing.start(role)
+        asyncio.run(serve(configuration, lambda address: print(f"ready {role} {address}", flush=True)))
     except Refused as error:
         _refuse(file, f"{error.part}: {error.why} [{error.check}]")
-    except (StoreError, OSError) as error:
+    except (StoreError, OSError, ModuleNotFoundError) as error:
         _refuse(file, str(error))
 
 

@@ -42,6 +42,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 def test_environment_takes_the_place_of_values(tmp_path: Path) -> None:
     environment = {
         "ZKSHARE_DATABASE": "postgresql://somewhere/z",
+        "ZKSHARE_SEGMENTS": "segments",
         "ZKSHARE_THREADS": "3",
         "ZKSHARE_LEDGER_FILE": "other",
     }
@@ -77,3 +78,15 @@ def test_a_node_needs_its_account(tmp_path: Path) -> None:
     with pytest.raises(Malformed) as refused:
         load("node", write(tmp_path, text), {})
     assert refused.value.part == "ledger.key"
+
+
+def test_a_database_by_url_needs_a_folder_for_ciphertexts(tmp_path: Path) -> None:
+    with pytest.raises(Malformed) as refusal:
+        load("trustee", write(tmp_path, TRUSTEE), {"ZKSHARE_DATABASE": "postgresql://somewhere/z"})
+    assert refusal.value.part == "segments"
+
+
+def test_only_a_node_has_a_page(tmp_path: Path) -> None:
+    with pytest.raises(Malformed) as refusal:
+        load("trustee", write(tmp_path, TRUSTEE + 'web = "127.0.0.1:8443"\n'), {})
+    assert "web" in refusal.value.part
