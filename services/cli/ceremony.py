@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.output import AsJson, malformed, say
+from services.files import write_atomically
 from zkcore.errors import Refused
 
 Text = Annotated[str, typer.Option(help="Who contributes; anyone who verifies the key sees it.")]
@@ -30,13 +31,10 @@ def mapped(path: Path) -> memoryview:
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that nobody sees half of it; ValueError with the reason if it cannot be written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a file whole or not at all; ValueError with the reason if it cannot be written."""
     try:
-        partial.write_bytes(content if isinstance(content, bytes) else content.encode())
-        partial.replace(path)
+        write_atomically(path, content if isinstance(content, bytes) else content.encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ValueError(f"{path}: {error.strerror}") from error
 
 
