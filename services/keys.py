@@ -71,6 +71,8 @@ def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: 
             raise Malformed(
                 str(proving_path), f"the key files do not read back ({error}); delete {folder} to make new ones"
             ) from error
+        if proving_key.r1cs_digest != circuit.r1cs().digest():
+            raise Malformed(str(proving_path), f"it belongs to another constraint system; delete {folder}")
         return CircuitKeys(proving_key, verifying_key, "development setup, kept from an earlier run")
     proving_key, verifying_key = setup(circuit.r1cs(), progress, os.cpu_count() or 1)
     write_atomically(proving_path, proving_key.to_bytes())
