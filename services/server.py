@@ -39,6 +39,11 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),
 )
+RECONNECTING: tuple[tuple[str, Any], ...] = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+"""A party that was restarted is met again within two seconds; gRPC alone waits up to two minutes."""
 DEADLINE = 60.0
 """Seconds after which a client gives up on a call unless it says otherwise."""
 
@@ -191,7 +196,7 @@ class Server:
 
 def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:
     """A channel that shows `identity` and talks to the party of that role and name alone."""
-    return identity.channel(str(address), role, name, OPTIONS, client_interceptors())
+    return identity.channel(str(address), role, name, (*OPTIONS, *RECONNECTING), client_interceptors())
 
 
 async def streamed(call: AsyncIterable[T]) -> AsyncIterator[T]:

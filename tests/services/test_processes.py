@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from services import parameter_files
+from services.client import TaxAgencyClient
 from services.department import Department, DepartmentConfig
 from services.enterprise import DepartmentAddress, Enterprise, EnterpriseConfig
 from services.identity import Authority, CertificateAuthority, Identity, Role
@@ -179,4 +180,18 @@ async def test_a_killed_node_gives_the_same_receipt_again(processes: Processes) 
         await again.start()
         assert await again.file(submission) == acknowledged[name]
         await again.stop()
+    agency = TaxAgencyClient(
+        processes.addresses["node"],
+        processes.identity(Role.TAX_AGENCY, "agency"),
+        processes.parameters,
+        reading,
+        workers,
+    )
+    await agency.start()
+    (row,) = (await agency.query("SELECT COUNT(*), SUM(sales) FROM filing")).verified.rows
+    await agency.stop()
     workers.close()
+    # Nothing is lost and nothing is counted twice, and the ledger holds the log's head.
+    assert row.values == (len(acknowledged), sum(parties.VALUES[name]["sales"] for name in acknowledged))
+    head = processes.ledger.latest_head()
+    assert head is not None and head.size == len(acknowledged)
