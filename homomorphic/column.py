@@ -25,7 +25,6 @@ elsewhere. Operations that take ``threads`` split the rows over as many, with th
 [Fraction(4499, 100)]
 """
 
-import operator
 import secrets
 import sys
 from collections.abc import Sequence
@@ -346,15 +345,18 @@ class CiphertextColumn:
         ----------
         groups
             For each row the number of its group, 0, 1, ...; the result has a row a group. A group without rows is
-            refused (OutOfRange), as its sum would hide nothing.
+            refused (OutOfRange), as its sum would hide nothing; and so is what is no whole number.
         """
         modulus = self._arithmetic.modulus
         if groups is None:
             return self._like(modulus.total(self._rows, threads), 1)
         self._check_length(groups, "groups")
-        labels = np.array([operator.index(group) for group in groups], np.int64)
-        if labels.min() < 0 or labels.max() >= self._count or (np.bincount(labels) == 0).any():
+        labels = np.asarray(groups)
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise OutOfRange("groups", "are not whole numbers of 64 bits")
+        if labels.min() < 0 or labels.max() >= self._count or not np.bincount(labels.astype(np.int64)).all():
             raise OutOfRange("groups", "are not numbered 0, 1, ... without a gap")
+        labels = labels.astype(np.int64)
         order = np.argsort(labels, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(labels))]).astype(np.int64)
         return self._like(modulus.totals(self._rows, order, starts, threads), len(starts) - 1)

@@ -62,20 +62,29 @@ def refusals(as_json: bool) -> Iterator[None]:
         malformed(as_json, str(error))
 
 
+R1csFile = Annotated[Path, typer.Argument(help="circuit.r1cs")]
+
+
+def _circuit_and_powers(r1cs: Path, ptau: Path) -> tuple[Any, Any]:
+    """The constraint system and the powers of tau in files."""
+    from zkcore.formats import ptau as powers_of_tau
+    from zkcore.formats import r1cs as constraint_system
+
+    return constraint_system.read(mapped(r1cs)), powers_of_tau.read(mapped(ptau))
+
+
 def setup(
-    r1cs: Annotated[Path, typer.Argument(help="circuit.r1cs")],
+    r1cs: R1csFile,
     ptau: Annotated[Path, typer.Argument(help="Powers of tau, prepared for phase 2.")],
     zkey: Annotated[Path, typer.Argument(help="Where the first key goes; let others contribute before it is used.")],
     as_json: AsJson = False,
 ) -> None:
     """Begin a circuit's ceremony: its first key, from powers of tau (snarkjs groth16 setup)."""
-    from zkcore.formats import ptau as powers_of_tau
-    from zkcore.formats import r1cs as constraint_system
     from zkcore.formats import zkey as proving_key
     from zkcore.groth16 import ceremony
 
     with refusals(as_json), progress("first key") as tell:
-        system, powers = constraint_system.read(mapped(r1cs)), powers_of_tau.read(mapped(ptau))
+        system, powers = _circuit_and_powers(r1cs, ptau)
         key, contributions = ceremony.begin(system, powers, os.cpu_count() or 1, tell)
         replace_file(zkey, proving_key.write(key, contributions))
     data = {"zkey": str(zkey), "circuit_digest": contributions.circuit_digest.hex()}
@@ -138,19 +147,17 @@ def beacon(
 
 
 def verify_key(
-    r1cs: Annotated[Path, typer.Argument(help="circuit.r1cs")],
+    r1cs: R1csFile,
     ptau: Annotated[Path, typer.Argument(help="The powers of tau that the ceremony began with.")],
     zkey: Annotated[Path, typer.Argument(help="The key to verify.")],
     as_json: AsJson = False,
 ) -> None:
     """Verify that a key is for a circuit and came through all its contributions (snarkjs zkey verify)."""
-    from zkcore.formats import ptau as powers_of_tau
-    from zkcore.formats import r1cs as constraint_system
     from zkcore.formats import zkey as proving_key
     from zkcore.groth16 import ceremony
 
     with refusals(as_json), progress("verification") as tell:
-        system, powers, data = constraint_system.read(mapped(r1cs)), powers_of_tau.read(mapped(ptau)), mapped(zkey)
+        (system, powers), data = _circuit_and_powers(r1cs, ptau), mapped(zkey)
         contributions = proving_key.read_contributions(data)
         try:
             digests = ceremony.verify(system, powers, proving_key.read(data), contributions, os.cpu_count() or 1, tell)

@@ -44,7 +44,9 @@ def column_key(
         save_public(public_key, public)
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         malformed(as_json, str(error))
     say(as_json, {"key": public.fingerprint.hex()}, f"key {public.fingerprint.hex()}")
 
@@ -75,7 +77,9 @@ def column_encrypt(
         malformed(as_json, str(error), check=error.check, part=error.part)
     except InvalidOperation:
         malformed(as_json, f"{numbers}: is not a number a line")
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         malformed(as_json, str(error))
     say(as_json, {"key": key.fingerprint.hex(), "rows": len(column)}, f"{len(column)} rows")
 
@@ -103,7 +107,9 @@ def column_sum(
             write_file(out, [CiphertextColumn.from_ciphertexts(key, [ciphertext], scale=scale)])
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         malformed(as_json, str(error))
     total = key.ciphertext_to_bytes(ciphertext).hex()
     say(as_json, {"key": key.fingerprint.hex(), "scale": scale, "sum": total}, total if out is None else str(out))
@@ -131,7 +137,9 @@ def column_decrypt(
         numbers = [str(x) for x in read_file(key.public_key, file, name, threads).decrypt_fractions(key)]
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         malformed(as_json, str(error))
     say(as_json, {"key": key.public_key.fingerprint.hex(), "numbers": numbers}, "\n".join(numbers))
 

@@ -25,6 +25,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import status_pb2
 from protobuf.wkt import Any as AnyMessage
+from starlette.responses import JSONResponse
 
 from services.access import Gate
 from services.server import MESSAGE_LIMIT, Servicer
@@ -32,6 +33,11 @@ from services.status import DETAILS
 from services.web.server import PEER
 
 _certificate: ContextVar[bytes | None] = ContextVar("certificate", default=None)
+
+
+_STRANGER = JSONResponse(
+    {"code": Code.UNAUTHENTICATED.value, "message": "caller: the connection carries no client certificate"}, 401
+)
 
 
 class CallContext:
@@ -96,7 +102,11 @@ class ConnectApplication(ConnectASGIApplication[None]):
         return "/"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        token = _certificate.set(scope.get("state", {}).get(PEER))
+        certificate = scope.get("state", {}).get(PEER)
+        if certificate is None and scope["type"] == "http":  # before a stranger's message is taken into memory
+            await _STRANGER(scope, receive, send)
+            return
+        token = _certificate.set(certificate)
         try:
             await super().__call__(scope, receive, send)
         finally:

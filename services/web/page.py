@@ -5,6 +5,7 @@
 work. These are public. ``/metrics`` asks for a certificate of the authority.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ from services.web.view import PublicView
 from zkcore.errors import Refused
 
 RECEIPT_LIMIT = 16 * 1024 * 1024
+UPLOAD_SECONDS = 20.0
 FRESH_SECONDS = 2.0
 """How long an overview is served again before it is made anew, so that visitors cost little."""
 
@@ -82,6 +84,7 @@ class Page:
         self._ready = ready
         self._workers = workers
         self._overview: tuple[float, bytes] | None = None
+        self._showing, self._verifying = asyncio.Lock(), asyncio.Lock()
         folder = files("services.web") / "static"
         self._files = {name: (folder / name).read_bytes() for name in TYPES}
         self.application = Starlette(
@@ -103,13 +106,14 @@ class Page:
         return Response(self._files[name], media_type=TYPES[name])
 
     async def _show(self, request: Request) -> Response:
-        if self._overview is None or time.monotonic() - self._overview[0] > FRESH_SECONDS:
-            try:
-                content = json.dumps(await self._workers.run(self._view.overview)).encode()
-            except Refused as error:
-                raise HTTPException(503, str(error)) from error
-            self._overview = (time.monotonic(), content)
-        return Response(self._overview[1], media_type="application/json")
+        async with self._showing:  # those who come while it is made wait for it
+            if self._overview is None or time.monotonic() - self._overview[0] > FRESH_SECONDS:
+                try:
+                    content = json.dumps(await self._workers.run(self._view.overview)).encode()
+                except Refused as error:
+                    raise HTTPException(503, str(error)) from error
+                self._overview = (time.monotonic(), content)
+            return Response(self._overview[1], media_type="application/json")
 
     async def _receipt(self, request: Request) -> Response:
         try:
@@ -122,12 +126,19 @@ class Page:
         return Response(receipt, media_type="application/json")
 
     async def _verify(self, request: Request) -> Response:
-        content = bytearray()
-        async for chunk in request.stream():
-            content += chunk
-            if len(content) > RECEIPT_LIMIT:
-                raise HTTPException(413, "a receipt has at most 16 MiB")
-        return JSONResponse(await self._workers.run(self._view.verify, bytes(content)))
+        if self._verifying.locked():  # anybody may ask, so strangers get one receipt's memory and time between them
+            raise HTTPException(503, "another receipt is being verified; try again in a moment", {"retry-after": "2"})
+        async with self._verifying:
+            content = bytearray()
+            try:
+                async with asyncio.timeout(UPLOAD_SECONDS):
+                    async for chunk in request.stream():
+                        content += chunk
+                        if len(content) > RECEIPT_LIMIT:
+                            raise HTTPException(413, "a receipt has at most 16 MiB")
+            except TimeoutError:
+                raise HTTPException(408, f"the receipt did not arrive within {UPLOAD_SECONDS:.0f} seconds") from None
+            return JSONResponse(await self._workers.run(self._view.verify, bytes(content)))
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"alive": True})

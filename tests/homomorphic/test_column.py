@@ -440,3 +440,12 @@ def test_bytes_that_are_no_ciphertexts_are_refused() -> None:
             CiphertextColumn.from_bytes(KEY, data)
     with pytest.raises(OutOfRange):
         CiphertextColumn.from_ciphertexts(KEY, [-1])
+
+
+def test_groups_are_whole_numbers_in_lists_and_arrays() -> None:
+    column = KEY.encrypt([1, 2, 3])
+    for groups in ([0, 1, 0], np.array([0, 1, 0], np.uint64), np.array([0, 1, 0], np.int8)):
+        assert TOY.decrypt(column.sum(groups)) == [4, 2]
+    for wrong in ([0.0, 1.0, 0.0], [0, 1 << 64, 0], [False, True, False], [0, -1, 0], [0, 2, 0], [[0], [1], [0]]):
+        with pytest.raises((OutOfRange, WrongLength)):
+            column.sum(wrong)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from services.access import METHODS
 from services.api.zkshare.v1 import log_pb2
 from services.errors import Unreachable
 from services.identity import CertificateAuthority, Identity, Role
+from services.web import page
 from tests.services import parties
 from tests.services.calls import methods, path_of
 from tests.services.conftest import Running
@@ -212,6 +213,46 @@ async def test_receipts_are_served_and_verified_in_words(door: Door) -> None:
 async def test_too_large_a_receipt_is_refused(door: Door) -> None:
     response = await door.as_party(None).post("/receipts/verify", content=bytes(16 * 1024 * 1024 + 1))
     assert response.status_code == 413
+
+
+async def test_strangers_get_one_verification_between_them(door: Door) -> None:
+    client = door.as_party(None)
+    held = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await held.wait()
+        yield b"}"
+
+    first = asyncio.create_task(client.post("/receipts/verify", content=slow()))
+    await asyncio.sleep(0.5)
+    refused = await client.post("/receipts/verify", content=b"{}")
+    assert refused.status_code == 503 and refused.headers["retry-after"]
+    held.set()
+    assert (await first).json()["valid"] is False
+    assert (await client.post("/receipts/verify", content=b"{}")).status_code == 200
+
+
+async def test_a_receipt_that_does_not_arrive_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "UPLOAD_SECONDS", 0.2)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(5)
+
+    assert (await door.as_party(None).post("/receipts/verify", content=never())).status_code == 408
+
+
+async def test_a_strangers_message_is_not_read(door: Door, tmp_path: Path) -> None:
+    """The answer comes before the body, of which nothing is sent."""
+    network = door.running.network
+    address = network.node.web_address
+    assert address is not None
+    context = trusting(network.identity(Role.OPERATOR, "operator"), tmp_path, None)
+    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context)
+    writer.write(f"POST {HEAD} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 20000000\r\n\r\n".encode())
+    assert b" 401 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
 
 
 async def test_metrics_ask_for_a_certificate_and_count(door: Door) -> None:

@@ -26,11 +26,11 @@ from zkcore.groth16.ceremony import (
     Contributions,
     WrongCircuit,
     WrongContribution,
-    WrongPowers,
     WrongTranscript,
     _scaled,
 )
 from zkcore.groth16.chacha import Stream, block, square_root
+from zkcore.groth16.first_key import WrongPowers
 from zkcore.groups import g1, g2
 
 POWER = 6

@@ -25,7 +25,8 @@ from zkcore.bn254 import P, R
 from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.field import enter_rows, fr, leave_rows
 from zkcore.formats.iden3 import Section, field_to_bytes, read_sections, required, write_sections
-from zkcore.groth16.ceremony import HASH_BYTES, Beacon, Contribution, Contributions
+from zkcore.groth16.ceremony import Beacon, Contribution, Contributions
+from zkcore.groth16.first_key import HASH_BYTES
 from zkcore.groth16.keys import VerifyingKey
 from zkcore.groth16.proving_key import LARGEST_DOMAIN_BITS, ProvingKey, check_points
 from zkcore.groups import Group, g1, g2
