@@ -25,6 +25,10 @@ SLOW, SLOW_ROWS = ("encrypt", "times 32 bits", "dot product, a term"), 1024
 CHECKED = 16
 """Rows whose plaintexts are compared one by one."""
 COLUMNS = (64, 256, 1024, 4096, 16384, 65536, 1 << 20)
+PEERS_MOST = {"sf-heu": 65536, "phe": 1024, "pypaillier": 1024, "lightphe": 64}
+"""Rows up to which a peer takes part where columns grow: seconds a call, not minutes."""
+LONG = ("encrypt", "decrypt")
+"""Operations that take minutes for the longest column, and are done once there."""
 PEERS = {"sf-heu": "sf_heu", "phe": "phe", "pypaillier": "pypaillier", "lightphe": "lightphe"}
 OPERATIONS = ("encrypt", "add", "sum, a term", "times 32 bits", "dot product, a term", "decrypt", "to bytes")
 
@@ -48,17 +52,18 @@ def cases(options: Options) -> Iterator[Case]:
             "paillier", "ciphertext, bytes a row", {"bits": bits}, partial(_size, options, bits), unit="B", seconds=1
         )
         yield Case("paillier", "memory a row", {"bits": bits}, partial(_memory, options, bits), unit="B", seconds=2)
-    for rows in COLUMNS:
-        for name in ("encrypt", "sum, a term"):
-            yield Case(
-                "paillier",
-                f"{name}, by rows",
-                {"bits": 2048, "rows": rows},
-                partial(_growth, options, name, rows),
-                grows="rows",
-                seconds=1 + rows / 4000,
-                quick=name != "encrypt" and rows <= 16384,
-            )
+    for bits in BITS:
+        for name in OPERATIONS:
+            for rows in COLUMNS:
+                yield Case(
+                    "paillier",
+                    f"{name}, by rows",
+                    {"bits": bits, "rows": rows},
+                    partial(_growth, options, name, bits, rows),
+                    grows="rows",
+                    seconds=1 + rows / 4000,
+                    quick=(bits, name) == (2048, "sum, a term") and rows <= 16384,
+                )
     for rows in (100_000, 1_000_000):
         yield Case(
             "paillier",
@@ -169,16 +174,21 @@ def _operation(options: Options, operation: str, bits: int, rows: int, backend: 
     return Trial([_side(OURS, operation, bits, rows), *peers], True, limit)
 
 
-def _growth(options: Options, operation: str, rows: int) -> Trial:
+def _growth(options: Options, operation: str, bits: int, rows: int) -> Trial:
     from zkcore.lanes import LIMB_BITS
 
-    sides: list[Contender | Gap] = [_side(OURS, operation, 2048, rows)]
-    if rows <= ROWS:
-        sides.append(invite("sf-heu", options, partial(_side, "sf-heu", operation, 2048, rows)))
+    sides: list[Contender | Gap] = [_side(OURS, operation, bits, rows)]
+    for name in PEERS:
+        if rows <= PEERS_MOST[name] and (options.full or name == "sf-heu"):
+            sides.append(invite(name, options, partial(_side, name, operation, bits, rows)))
+        else:
+            sides.append(
+                Gap(name, f"takes part up to {PEERS_MOST[name]} rows, and all but sf-heu in the full set only")
+            )
     limit = None
-    if operation != "encrypt":
-        limit = Limit(MEMORY, 2048 / 4 * 64 / LIMB_BITS, "bytes of a row in its limbs, read once")
-    return Trial(sides, True, limit)
+    if operation == "sum, a term":
+        limit = Limit(MEMORY, bits / 4 * 64 / LIMB_BITS, "bytes of a row in its limbs, read once")
+    return Trial(sides, True, limit, once=rows > PEERS_MOST["sf-heu"] and operation in LONG)
 
 
 def _size(options: Options, bits: int) -> Trial:
