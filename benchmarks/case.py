@@ -86,7 +86,7 @@ class Trial:
     limit
         The physical bound of our own kernel, if one is known.
     once
-        Whether the first call's reading is the only sample, as of a scenario that takes minutes.
+        Whether the first call is the only sample, as of a scenario that takes minutes.
     """
 
     contenders: Sequence[Contender | Gap]

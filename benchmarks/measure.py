@@ -109,13 +109,15 @@ def _begin(contender: Contender, measurement: Measurement, truth: Any, once: boo
     """The first call, compared, and a second that decides the repetitions. Whether samples may be taken."""
     measurement.count = contender.count
     try:
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
         result = contender.operation()
-        measurement.first = time.perf_counter() - start
+        measurement.first, processor = time.perf_counter() - start, time.process_time() - processor
         if not _compare(contender, measurement, result, truth):
             return False
-        if once:
-            assert contender.reading is not None
+        if once and contender.reading is None:
+            measurement.wall.append(measurement.first / contender.count)
+            measurement.cpu.append(processor / contender.count)
+        elif once and contender.reading is not None:
             measurement.reading.append(contender.reading(result) / contender.count)
         elif contender.reading is None and measurement.first < 0.1:
             start = time.perf_counter()

@@ -44,6 +44,20 @@ def test_times_are_an_items() -> None:
     assert 0.3 < sorted(single.cpu)[len(single.cpu) // 2] / sorted(many.cpu)[len(many.cpu) // 2] < 3
 
 
+def test_what_takes_minutes_is_called_once() -> None:
+    calls: list[int] = []
+
+    def long() -> int:
+        calls.append(time.sleep(0.01) is None)
+        return 7
+
+    timed, read = measure.measure(
+        Trial([Contender("timed", long, count=2), Contender("read", long, reading=float)], 7, once=True), 1.0
+    )
+    assert len(calls) == 2 and timed.status == read.status == MEASURED
+    assert len(timed.wall) == len(timed.cpu) == 1 and 0.005 <= timed.wall[0] < 1 and read.reading == [7.0]
+
+
 def test_a_wrong_result_keeps_no_time() -> None:
     right, wrong = measure.measure(
         Trial([Contender("right", busy), Contender("wrong", lambda: busy() + 1)], busy()), 0.01
