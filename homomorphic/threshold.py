@@ -19,8 +19,8 @@ stop the others. Partial decryption takes the powers of :mod:`homomorphic.pailli
 constant-time.
 
 Dealing takes as long as finding two safe primes. For a modulus of 3072 bits each takes 1,500 candidates of about a
-millisecond on average. Sixteen keys of 3072 bits took 0.6 to 6.2 s each, 2.0 on average, on one core of a Zen 5; ``progress``
-tells how far it is.
+millisecond on average. Sixteen keys of 3072 bits took 0.6 to 6.2 s each, 2.0 on average, on one core of a Zen 5;
+``progress`` tells how far it is.
 """
 
 import hashlib
