@@ -7,22 +7,29 @@ file. What is unknown, missing or of the wrong kind is refused by its name.
 =============  ==================================================================  ===================================
 key            meaning                                                             who has it
 =============  ==================================================================  ===================================
-listen         ``"host:port"``, where the party listens                            all
-database       file, or ``postgresql://`` URL                                      all
+listen         ``"host:port"``, where the party listens                            node, trustee, department
+database       file, or ``postgresql://`` URL                                      node, trustee, department
 identity       folder with certificate and private key                             all
 network        folder of the public parameters (``services.parameter_files``)      all
 threads        threads for CPU work; 2 unless told                                 all
 ledger.file    the embedded ledger's file, shared by the processes of one machine  all, or ledger.url
 ledger.url     JSON-RPC address of a chain                                         all, or ledger.file
 ledger.address the registry's address                                              all
-ledger.key     file with the ledger account's private key                          node, department
-node           ``"host:port"`` of the operator's node                              trustee
+ledger.key     file with the ledger account's private key                          node, department, bank
+node           ``"host:port"`` of the operator's node                              trustee, enterprise, bank,
+                                                                                   tax_agency
 share          file with the share of the threshold key                            trustee
+passphrase_file file (mode 0600) whose first line opens the share; optional        trustee
 segments       folder of the ciphertexts; needed beside a ``postgresql://`` URL    node, trustee
 web            ``"host:port"`` of the page and the services over HTTPS; optional   node
 datasets       names of the datasets that it answers for                           department
 rights.<name>  who may query a dataset: ``["zkshare://tax_agency/name"]``           node, trustee
 trustees.<name> ``"host:port"`` of each trustee                                    node
+keys           folder of the circuits' proving keys (``services.keys``)            enterprise
+outbox         folder of what it filed, and of receipts; ``outbox`` unless told    enterprise
+policy         file that says which requests it consents to (``services.consent``) enterprise, if it answers requests
+departments.<name> ``"host:port"`` of each department                              enterprise
+offices.<dataset> name of the department that answers for a dataset                enterprise
 =============  ==================================================================  ===================================
 """
 
@@ -35,20 +42,32 @@ from typing import Any
 
 from services.identity import parse_party_uri
 from services.policy import Rights
-from services.server import Address
+from services.server import FREE_PORT, Address
 from services.store.opening import is_url
 from zkcore.errors import Malformed
 
-COMMON = ("listen", "database", "identity", "network")
-OWN: Mapping[str, tuple[str, ...]] = {"node": (), "trustee": ("node", "share"), "department": ("datasets",)}
-OPTIONAL: Mapping[str, tuple[str, ...]] = {"node": ("segments", "web"), "trustee": ("segments",), "department": ()}
+COMMON = ("identity", "network")
+SERVER = ("listen", "database")
+OWN: Mapping[str, tuple[str, ...]] = {
+    "node": SERVER,
+    "trustee": (*SERVER, "node", "share"),
+    "department": (*SERVER, "datasets"),
+    "enterprise": ("node", "keys"),
+    "bank": ("node",),
+    "tax_agency": ("node",),
+}
+OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "node": ("segments", "web"),
+    "trustee": ("segments", "passphrase_file"),
+    "enterprise": ("outbox", "policy"),
+}
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "node": ("ledger", "rights", "trustees"),
     "trustee": ("ledger", "rights"),
-    "department": ("ledger",),
+    "enterprise": ("ledger", "departments", "offices"),
 }
 LEDGER = ("file", "url", "address", "key")
-WRITERS = ("node", "department")
+WRITERS = ("node", "department", "bank")
 
 
 @dataclass(frozen=True)
@@ -66,11 +85,11 @@ class Configuration:
     """What a process was told; the module's first lines say what each value means."""
 
     role: str
-    listen: Address
-    database: Path | str
     identity: Path
     network: Path
     ledger: LedgerPlace
+    listen: Address = FREE_PORT
+    database: Path | str = ""
     threads: int = 2
     node: Address | None = None
     share: Path | None = None
@@ -79,10 +98,17 @@ class Configuration:
     datasets: tuple[str, ...] = ()
     rights: Rights = field(default_factory=lambda: Rights({}))
     trustees: Mapping[str, Address] = field(default_factory=dict)
+    passphrase_file: Path | None = None
+    keys: Path | None = None
+    outbox: Path | None = None
+    policy: Path | None = None
+    departments: Mapping[str, Address] = field(default_factory=dict)
+    offices: Mapping[str, str] = field(default_factory=dict)
 
     def missing_files(self) -> list[str]:
         """What is named here and is not there, in words that say what to do."""
         named = {"identity": self.identity, "network": self.network, "share": self.share}
+        named |= {"passphrase_file": self.passphrase_file, "keys": self.keys, "policy": self.policy}
         named |= {"ledger.file": self.ledger.file, "ledger.key": self.ledger.key}
         return [
             f"{key}: there is no {path}; put it there, or correct {key}"
@@ -97,10 +123,11 @@ def load(role: str, path: Path, environment: Mapping[str, str] = os.environ) -> 
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(path.name, f"is not TOML: {error}") from None
-    single = (*COMMON, *OWN[role], *OPTIONAL[role], "threads")
+    single = (*COMMON, *OWN[role], *OPTIONAL.get(role, ()), "threads")
+    known = (*single, *SECTIONS.get(role, ("ledger",)))
     for key in values:
-        if key not in (*single, *SECTIONS[role]):
-            raise Malformed(key, f"a {role} has no such key; it has {', '.join((*single, *SECTIONS[role]))}")
+        if key not in known:
+            raise Malformed(key, f"a {role} has no such key; it has {', '.join(known)}")
     ledger = _table(values, "ledger")
     for key in ledger:
         if key not in LEDGER:
@@ -119,7 +146,8 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
         raise Malformed("ledger", "needs either file or url")
     if role in WRITERS and "key" not in ledger:
         raise Malformed("ledger.key", f"a {role} writes to the ledger; name its account's key file")
-    location = _text(values, "database", "database")
+    serves, asks = "listen" in OWN[role], "node" in OWN[role]
+    location = _text(values, "database", "database") if serves else ""
     if is_url(location) and role != "department" and "segments" not in values:
         raise Malformed("segments", "is missing; beside a database by URL name a folder for the ciphertexts")
     rights, trustees = _table(values, "rights"), _table(values, "trustees")
@@ -130,9 +158,18 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
         datasets = [name.strip() for name in datasets.split(",")]
     if role == "department" and not _texts(datasets, "datasets"):
         raise Malformed("datasets", "a department answers for at least one dataset")
+    departments, offices = _table(values, "departments"), _table(values, "offices")
+    for name in offices:
+        if _text(offices, name, f"offices.{name}") not in departments:
+            raise Malformed(f"offices.{name}", f"there is no departments.{offices[name]}; say where it listens")
+    optional = {
+        key: path(values, key, key) for key in ("segments", "passphrase_file", "outbox", "policy") if key in values
+    }
+    if role == "enterprise":
+        optional.setdefault("outbox", folder / "outbox")
     return Configuration(
         role=role,
-        listen=_address(_text(values, "listen", "listen"), "listen"),
+        listen=_address(_text(values, "listen", "listen"), "listen") if serves else FREE_PORT,
         database=location if is_url(location) else folder / location,
         identity=path(values, "identity", "identity"),
         network=path(values, "network", "network"),
@@ -143,13 +180,19 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
             path(ledger, "key", "ledger.key") if "key" in ledger else None,
         ),
         threads=_count(values.get("threads", 2), "threads"),
-        node=_address(_text(values, "node", "node"), "node") if role == "trustee" else None,
+        node=_address(_text(values, "node", "node"), "node") if asks else None,
         share=path(values, "share", "share") if role == "trustee" else None,
-        segments=path(values, "segments", "segments") if "segments" in values else None,
+        keys=path(values, "keys", "keys") if role == "enterprise" else None,
+        **optional,
         web=_address(_text(values, "web", "web"), "web") if "web" in values else None,
         datasets=tuple(datasets),
         rights=Rights.from_dict(rights),
         trustees={name: _address(_text(trustees, name, f"trustees.{name}"), f"trustees.{name}") for name in trustees},
+        departments={
+            name: _address(_text(departments, name, f"departments.{name}"), f"departments.{name}")
+            for name in departments
+        },
+        offices=offices,
     )
 
 

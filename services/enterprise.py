@@ -7,7 +7,10 @@ the very record, a score request must be signed by a bank and name a scorecard t
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import grpc
 import structlog
@@ -25,6 +28,7 @@ from services.api.zkshare.v1 import (
     submission_pb2_grpc,
 )
 from services.api.zkshare.v1.identity_pb2 import Signed
+from services.connection import Connection, opened
 from services.errors import (
     AnswerMismatch,
     Declined,
@@ -32,19 +36,21 @@ from services.errors import (
     NotAnchored,
     NotFound,
     UnknownSchema,
-    Unreachable,
     WrongSubject,
 )
 from services.identity import Identity, Role
 from services.ledger import Ledger
 from services.log import Head, verify_consistency, verify_inclusion
+from services.outbox import Outbox
 from services.parameters import PublicParameters
 from services.prover import DatasetProver
+from services.provers import KeptProvers
 from services.receipts import SubmissionReceipt, verify_submission
 from services.replication import is_anchored
+from services.retry import repeated
 from services.scoring import ScoreRequest
 from services.sealing import seal
-from services.server import DEADLINE, Address, Workers, answered, channel, streamed
+from services.server import DEADLINE, Address, Workers, channel, streamed
 from services.status import Refusal
 from zkcore.errors import Refused
 
@@ -52,6 +58,12 @@ _log = structlog.get_logger("zkshare.enterprise")
 
 STREAM_TIME = 300.0
 """Seconds that a stream of records may take."""
+
+WATCH_TIME = 600.0
+"""Seconds after which a watched stream of requests is opened anew."""
+
+PASSING = frozenset({"unreachable", "busy"})
+"""Checks that say nothing about a request: it is neither answered nor declined, but taken up again."""
 
 Consent = Callable[[ScoreRequest], bool | Awaitable[bool]]
 """Decides on a request that passed all checks; may ask a person."""
@@ -94,6 +106,8 @@ class Enterprise:
         Threads for proofs; several agents on one machine may share them.
     consent
         Decides on score requests; without it every request is declined.
+    outbox
+        Where it keeps what it files, so that it can file the same bytes again; None to keep nothing.
     """
 
     def __init__(
@@ -106,6 +120,7 @@ class Enterprise:
         workers: Workers,
         consent: Consent = lambda request: False,
         clock: Callable[[], float] = time.time,
+        outbox: Outbox | None = None,
     ) -> None:
         self._config = config
         self._identity = identity
@@ -115,12 +130,50 @@ class Enterprise:
         self._workers = workers
         self._consent = consent
         self._clock = clock
+        self._outbox = outbox
         self._openings: dict[tuple[str, str], Opening] = {}
 
     @property
     def name(self) -> str:
         """The subject of its records."""
         return self._identity.name
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, file: Path | str, consent: Consent = lambda request: False) -> AsyncIterator[Self]:
+        """An agent made from its configuration file and started; stopped at the end of the block.
+
+        Raises
+        ------
+        zkcore.errors.Refused
+            If the configuration, or a file that it names, is not right, or the ledger holds other parameters.
+        """
+        async with opened("enterprise", file) as of:
+            agent = cls.of(of, consent)
+            await agent.start()
+            try:
+                yield agent
+            finally:
+                await agent.stop()
+
+    @classmethod
+    def of(cls, connection: Connection, consent: Consent) -> Self:
+        """An agent as its configuration describes it, not yet started."""
+        told = connection.configuration
+        assert told.keys is not None and told.outbox is not None  # as its configuration is read
+        departments = {
+            dataset: DepartmentAddress(name, told.departments[name]) for dataset, name in told.offices.items()
+        }
+        return cls(
+            EnterpriseConfig(connection.node, departments),
+            connection.identity,
+            connection.parameters,
+            connection.ledger,
+            KeptProvers(connection.parameters, told.keys),
+            connection.workers,
+            consent,
+            outbox=Outbox(told.outbox),
+        )
 
     async def start(self) -> None:
         """Checks the network's parameters against the ledger and opens its connection to the node."""
@@ -145,12 +198,14 @@ class Enterprise:
             If the record does not lie under a root that the ledger holds.
         """
         if (dataset, period) not in self._openings:
-            department = self._config.departments[dataset]
+            department = self._config.departments.get(dataset)
+            if department is None:
+                raise NotFound(f"dataset {dataset}", "no department that answers for it is known here")
             there = channel(self._identity, department.address, Role.DEPARTMENT, department.name)
             async with there:
                 stub = department_pb2_grpc.DepartmentServiceStub(there)
                 request = department_pb2.GetOpeningRequest(dataset=dataset, period=period)
-                response = await answered(stub.GetOpening(request, timeout=DEADLINE))
+                response = await repeated(stub.GetOpening, request, DEADLINE)
             self._openings[dataset, period] = await self._workers.run(
                 self._checked_opening, dataset, period, response.opening
             )
@@ -159,19 +214,27 @@ class Enterprise:
     async def prepare(self, dataset: str, period: str) -> bytes:
         """Its record of a period as the bytes of a Submission: encrypted, proved, linked."""
         opening = await self.opening(dataset, period)
-        return await self._workers.run(self._provers[dataset].submission, opening)
+        return await self._workers.run(lambda: self._provers[dataset].submission(opening))
 
     async def submit(self, dataset: str, period: str) -> SubmissionReceipt:
-        """Files its record of a period and returns the operator's receipt, verified."""
-        return await self.file(await self.prepare(dataset, period))
+        """Files its record of a period and returns the operator's receipt, verified.
+
+        With an outbox the same bytes are filed if it is called again, and get the same receipt.
+        """
+        if self._outbox is None:
+            return await self.file(await self.prepare(dataset, period))
+        submission = await self._workers.run(self._outbox.submission, dataset, period)
+        if submission is None:
+            submission = await self.prepare(dataset, period)
+            await self._workers.run(self._outbox.keep, dataset, period, submission)
+        receipt = await self._file(submission)
+        verified = await self._verified(receipt, submission)
+        await self._workers.run(self._outbox.keep_receipt, dataset, period, receipt)
+        return verified
 
     async def file(self, submission: bytes) -> SubmissionReceipt:
         """Files a prepared record; safe to repeat with the same bytes."""
-        request = submission_pb2.SubmitRequest(submission=submission)
-        response = await answered(self._submissions.Submit(request, timeout=DEADLINE))
-        return await self._workers.run(
-            verify_submission, response.receipt, submission, self._parameters.authority, self._parameters.operator
-        )
+        return await self._verified(await self._file(submission), submission)
 
     async def file_many(self, submissions: Sequence[bytes]) -> list[SubmissionReceipt | Refused]:
         """Files prepared records over one stream: a verified receipt, or what it was refused for, for each in order."""
@@ -199,7 +262,7 @@ class Enterprise:
         """The operator's receipt, verified, for a record that was filed before."""
         schema_id = self._parameters.named(dataset).schema.schema_id.to_bytes(32, "big")
         request = submission_pb2.GetReceiptRequest(schema_id=schema_id, period=period)
-        response = await answered(self._submissions.GetReceipt(request, timeout=DEADLINE))
+        response = await repeated(self._submissions.GetReceipt, request, DEADLINE)
         return await self._verified(response.receipt, submission)
 
     async def confirm(self, receipt: SubmissionReceipt) -> Head:
@@ -215,7 +278,7 @@ class Enterprise:
         services.errors.LogMismatch
             If a proof does not hold: the operator shows different logs to different parties.
         """
-        response = await answered(self._log.GetHead(log_pb2.GetHeadRequest(), timeout=DEADLINE))
+        response = await repeated(self._log.GetHead, log_pb2.GetHeadRequest(), DEADLINE)
         anchored = Head(response.anchored.size, response.anchored.root) if response.HasField("anchored") else None
         current = Head(response.current.size, response.current.root)
         if anchored is None or not await self._workers.run(is_anchored, self._ledger, anchored):
@@ -225,7 +288,7 @@ class Enterprise:
         await self._check_consistency(receipt.head, anchored)
         await self._check_consistency(anchored, current)
         request = log_pb2.GetInclusionRequest(index=receipt.position, size=anchored.size)
-        inclusion = await answered(self._log.GetInclusion(request, timeout=DEADLINE))
+        inclusion = await repeated(self._log.GetInclusion, request, DEADLINE)
         if inclusion.leaf_hash != receipt.leaf or not verify_inclusion(
             receipt.leaf, receipt.position, anchored, list(inclusion.path)
         ):
@@ -244,13 +307,13 @@ class Enterprise:
         """
         async with channel(self._identity, department.address, Role.DEPARTMENT, department.name) as there:
             stub = department_pb2_grpc.DepartmentServiceStub(there)
-            response = await answered(stub.ListDatasets(department_pb2.ListDatasetsRequest(), timeout=DEADLINE))
+            response = await repeated(stub.ListDatasets, department_pb2.ListDatasetsRequest(), DEADLINE)
         await self._workers.run(self._check_datasets, response.datasets)
         return [dataset.name for dataset in response.datasets]
 
     async def requests(self) -> list[Signed]:
         """The open score requests addressed to it, unchecked."""
-        response = await answered(self._credit.ListRequests(credit_pb2.ListRequestsRequest(), timeout=DEADLINE))
+        response = await repeated(self._credit.ListRequests, credit_pb2.ListRequestsRequest(), DEADLINE)
         return list(response.requests)
 
     async def answer_requests(self) -> int:
@@ -258,17 +321,25 @@ class Enterprise:
         return sum([await self.answer(request) for request in await self.requests()])
 
     async def watch(self) -> None:
-        """Answers requests as they come, until it is cancelled or the node goes away (:class:`errors.Unreachable`)."""
-        async for response in streamed(self._credit.WatchRequests(credit_pb2.WatchRequestsRequest())):
+        """Answers requests as they come; to be called again when it ends, by cancellation or as Unreachable.
+
+        It ends as unreachable when the node goes away, and after :data:`WATCH_TIME`, so that a connection that died
+        without a word is not watched for ever.
+        """
+        request = credit_pb2.WatchRequestsRequest()
+        async for response in streamed(self._credit.WatchRequests(request, timeout=WATCH_TIME)):
             try:
                 await self.answer(response.request)
-            except Unreachable:
-                raise
             except Refused as refused:  # e.g. a request that the node made up
+                if refused.check in PASSING:
+                    raise
                 _log.warning("not answered", enterprise=self.name, check=refused.check, part=refused.part)
 
     async def answer(self, signed: Signed) -> bool:
-        """Answers one request: with a sealed proof if it is in order and its owner consents, else with a refusal."""
+        """Answers one request: with a sealed proof if it is in order and its owner consents, else with a refusal.
+
+        If node, department or ledger cannot be reached it does neither and raises; the request stays open.
+        """
         request_id = statements.digest(statements.SCORE_REQUEST, signed)
         try:
             request = await self.read(signed)
@@ -276,27 +347,27 @@ class Enterprise:
             if not (await decision if inspect.isawaitable(decision) else decision):
                 raise Declined("request", "the enterprise does not consent")
             opening = await self.opening(request.dataset, request.period)
-            proof = await self._workers.run(self._provers[request.dataset].score, opening, request)
+            proof = await self._workers.run(lambda: self._provers[request.dataset].score(opening, request))
         except Refused as refused:
+            if refused.check in PASSING:
+                raise
             _log.info("declined", enterprise=self.name, check=refused.check, part=refused.part)
-            await answered(
-                self._credit.Decline(
-                    credit_pb2.DeclineRequest(request_id=request_id, reason=f"{refused.check}: {refused.part}"),
-                    timeout=DEADLINE,
-                )
-            )
+            reason = f"{refused.check}: {refused.part}"
+            decline = credit_pb2.DeclineRequest(request_id=request_id, reason=reason)
+            await repeated(self._credit.Decline, decline, DEADLINE)
             return False
         sealed = seal(request.sealing_key, request_id, statements.canonical(proof))
-        await answered(
-            self._credit.SubmitScoreProof(
-                credit_pb2.SubmitScoreProofRequest(request_id=request_id, sealed_proof=sealed), timeout=DEADLINE
-            )
-        )
+        answer = credit_pb2.SubmitScoreProofRequest(request_id=request_id, sealed_proof=sealed)
+        await repeated(self._credit.SubmitScoreProof, answer, DEADLINE)
         return True
 
     async def read(self, signed: Signed) -> ScoreRequest:
         """A score request that is in order; raises what it is refused for."""
         return await self._workers.run(self._checked_request, signed)
+
+    async def _file(self, submission: bytes) -> bytes:
+        request = submission_pb2.SubmitRequest(submission=submission)
+        return (await repeated(self._submissions.Submit, request, DEADLINE)).receipt
 
     async def _verified(self, receipt: bytes, submission: bytes) -> SubmissionReceipt:
         return await self._workers.run(
@@ -305,7 +376,7 @@ class Enterprise:
 
     async def _check_consistency(self, first: Head, second: Head) -> None:
         request = log_pb2.GetConsistencyRequest(first=first.size, second=second.size)
-        response = await answered(self._log.GetConsistency(request, timeout=DEADLINE))
+        response = await repeated(self._log.GetConsistency, request, DEADLINE)
         if not verify_consistency(first, second, list(response.path)):
             raise LogMismatch(
                 "consistency", f"the log of {second.size} entries does not begin with that of {first.size}"

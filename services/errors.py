@@ -86,6 +86,18 @@ class Declined(Refused):
     """The enterprise does not consent."""
 
 
+class OutsidePolicy(Declined):
+    """The enterprise's policy consents to other requests, not to this one."""
+
+
+class TooManyToday(Declined):
+    """The enterprise has consented to as many requests of this kind today as it wants to."""
+
+
+class NobodyAsked(Declined):
+    """The enterprise wanted to ask a person, and nobody was there in time."""
+
+
 class Busy(Refused):
     """More work is waiting than the server takes on; trying again later may succeed."""
 

@@ -23,6 +23,8 @@ from zkcore.groth16.proving_key import FILE_VERSION
 
 Progress = Callable[[float], None]
 
+PROVING_KEY, VERIFYING_KEY = "proving.key", "verifying.key"
+
 
 def home() -> Path:
     """The directory where zkshare keeps what it made for this user."""
@@ -44,6 +46,24 @@ def private_map(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
+def kept_keys(circuit: Circuit, directory: Path) -> CircuitKeys | None:
+    """The keys of a circuit if the directory has them; raises Malformed as :func:`circuit_keys` does."""
+    folder = _folder(circuit, directory)
+    proving_path, verifying_path = folder / PROVING_KEY, folder / VERIFYING_KEY
+    if not (proving_path.exists() and verifying_path.exists()):
+        return None
+    try:
+        proving_key = ProvingKey.from_bytes(private_map(proving_path))
+        verifying_key = VerifyingKey.from_bytes(verifying_path.read_bytes())
+    except ValueError as error:
+        raise Malformed(
+            str(proving_path), f"the key files do not read back ({error}); delete {folder} to make new ones"
+        ) from error
+    if proving_key.r1cs_digest != circuit.r1cs().digest():
+        raise Malformed(str(proving_path), f"it belongs to another constraint system; delete {folder}")
+    return CircuitKeys(proving_key, verifying_key, "development setup, kept from an earlier run")
+
+
 def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: Path | None = None) -> CircuitKeys:
     """The keys of a circuit: read from disk, or made by a development setup and written there.
 
@@ -61,20 +81,15 @@ def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: 
     zkcore.errors.Malformed
         If a key file is damaged or belongs to another constraint system; the message names the file to delete.
     """
-    folder = (directory or home() / "circuits") / f"{circuit.name}-{circuit.digest().hex()[:32]}-{FILE_VERSION}"
-    proving_path, verifying_path = folder / "proving.key", folder / "verifying.key"
-    if proving_path.exists() and verifying_path.exists():
-        try:
-            proving_key = ProvingKey.from_bytes(private_map(proving_path))
-            verifying_key = VerifyingKey.from_bytes(verifying_path.read_bytes())
-        except ValueError as error:
-            raise Malformed(
-                str(proving_path), f"the key files do not read back ({error}); delete {folder} to make new ones"
-            ) from error
-        if proving_key.r1cs_digest != circuit.r1cs().digest():
-            raise Malformed(str(proving_path), f"it belongs to another constraint system; delete {folder}")
-        return CircuitKeys(proving_key, verifying_key, "development setup, kept from an earlier run")
+    directory = directory or home() / "circuits"
+    if kept := kept_keys(circuit, directory):
+        return kept
     proving_key, verifying_key = setup(circuit.r1cs(), progress, os.cpu_count() or 1)
-    write_atomically(proving_path, proving_key.to_bytes())
-    write_atomically(verifying_path, verifying_key.to_bytes())
+    folder = _folder(circuit, directory)
+    write_atomically(folder / PROVING_KEY, proving_key.to_bytes())
+    write_atomically(folder / VERIFYING_KEY, verifying_key.to_bytes())
     return CircuitKeys(proving_key, verifying_key, "development setup, made now")
+
+
+def _folder(circuit: Circuit, directory: Path) -> Path:
+    return directory / f"{circuit.name}-{circuit.digest().hex()[:32]}-{FILE_VERSION}"

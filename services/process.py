@@ -8,16 +8,14 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-from web3 import HTTPProvider
-from web3.providers.base import BaseProvider
-
 from homomorphic.threshold import KeyShare
 from services import parameter_files
-from services.configuration import Configuration, LedgerPlace
+from services.configuration import Configuration
+from services.connection import open_ledger
 from services.department import Department, DepartmentConfig
 from services.identity import Identity, Role
 from services.key_files import load_secret
-from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
+from services.ledger import EmbeddedProvider, Ledger
 from services.node import Node, NodeConfig
 from services.parameters import PublicParameters
 from services.server import Address, Workers
@@ -27,21 +25,6 @@ from zkcore.errors import Malformed
 Party = Node | Trustee | Department
 
 ROLES = {"node": Role.OPERATOR, "trustee": Role.TRUSTEE, "department": Role.DEPARTMENT}
-
-
-def open_ledger(place: LedgerPlace) -> tuple[Ledger, BaseProvider]:
-    """The registry at a place, written from the account that it names, if it names one.
-
-    Several processes of one machine may open one embedded ledger's file: each appends under the file's lock, and reads
-    what the others appended before it answers.
-    """
-    account = None if place.key is None else LedgerAccount.load(place.key)
-    provider: BaseProvider
-    if place.file is not None:
-        provider = EmbeddedProvider(place.file, read_only=account is None)
-    else:
-        provider = HTTPProvider(place.url)
-    return Ledger(provider, place.address, account), provider
 
 
 def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Party:

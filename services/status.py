@@ -8,7 +8,7 @@ Any other exception of a server becomes INTERNAL without details, so that nothin
 
 import re
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -111,27 +111,37 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Refused:
     A status without details of this project, e.g. from the transport, becomes :class:`services.errors.Unreachable` when
     trying again may help, and otherwise a :class:`Refusal` named after its code.
     """
-    trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
-    for key, value in trailing:
-        if key == DETAILS and (refusal := _parse(value, error.code())):
-            return refusal
+    for info in _details(error, error_details_pb2.ErrorInfo):
+        if info.domain == DOMAIN and REASON.fullmatch(info.reason):
+            part, why = info.metadata.get("part", ""), info.metadata.get("why", "")
+            return Refusal(info.reason.lower(), _cut(part, MAX_PART), _cut(why, MAX_WHY), error.code())
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return errors.Unreachable("connection", error.details() or error.code().name)
     return Refusal(error.code().name.lower(), "call", error.details() or "no details", error.code())
 
 
-def _parse(value: str | bytes, code: grpc.StatusCode) -> Refusal | None:
-    status = status_pb2.Status()
-    try:
-        status.ParseFromString(value if isinstance(value, bytes) else value.encode("latin-1"))
-        for detail in status.details:
-            info = error_details_pb2.ErrorInfo()
-            if detail.Unpack(info) and info.domain == DOMAIN and REASON.fullmatch(info.reason):
-                part, why = info.metadata.get("part", ""), info.metadata.get("why", "")
-                return Refusal(info.reason.lower(), _cut(part, MAX_PART), _cut(why, MAX_WHY), code)
-    except (DecodeError, UnicodeError):
-        return None
+def retry_delay(error: grpc.aio.AioRpcError) -> float | None:
+    """Seconds after which the server of a failed call says to come again (RetryInfo); None if it does not say."""
+    for info in _details(error, error_details_pb2.RetryInfo):
+        return max(0.0, info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
     return None
+
+
+def _details(error: grpc.aio.AioRpcError, kind: type[Any]) -> list[Any]:
+    """The details of a kind in the rich status of a failed call; none if it has none that can be read."""
+    trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    found = []
+    try:
+        for key, value in trailing:
+            if key == DETAILS:
+                status = status_pb2.Status()
+                status.ParseFromString(value if isinstance(value, bytes) else value.encode("latin-1"))
+                for detail in status.details:
+                    if detail.Unpack(info := kind()):
+                        found.append(info)
+    except (DecodeError, UnicodeError):
+        return []
+    return found
 
 
 def _cut(text: str, size: int) -> str:

@@ -1,135 +1,32 @@
-"""Clients of a network: the tax agency that queries, and the bank that asks for scores.
+"""The bank: it registers scorecards, asks enterprises for scores, and verifies the proofs before it returns a score.
 
-Both verify what they receive before they return it, against the certificates of the network's authority and the ledger;
-neither trusts the node that answers.
+Answers are held against the bank's own request and the ledger; neither node nor enterprise is trusted.
 """
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
 
 from circuits.scorecard import Scorecard
-from services import receipts, scoring, statements
-from services.api.zkshare.v1 import aggregate_pb2, aggregate_pb2_grpc, credit_pb2, credit_pb2_grpc
+from services import scoring, statements
+from services.api.zkshare.v1 import credit_pb2, credit_pb2_grpc
 from services.api.zkshare.v1.identity_pb2 import Signed
-from services.errors import AnswerMismatch, Declined, Expired, Replayed
+from services.connection import opened
+from services.errors import AnswerMismatch, Declined, Expired, NobodyAsked, OutsidePolicy, Replayed, TooManyToday
 from services.identity import Identity, Role
 from services.ledger import Ledger
 from services.parameters import PublicParameters
-from services.query import parse
-from services.receipts import Verified
+from services.retry import repeated
 from services.scoring import Score, ScoreRequest
 from services.sealing import SealingKey
-from services.server import DEADLINE, Address, Workers, answered, channel
+from services.server import DEADLINE, Address, Workers, channel
 
-QUERY_TIME = 120.0
-"""Seconds that a query may take, trustees' replication included."""
 POLL = 10.0
 """Seconds that one call for a score waits."""
-
-
-@dataclass(frozen=True)
-class TrusteeFault:
-    """Why a trustee's share is not in an answer, by the operator's word: the check, in snake case, part and reason."""
-
-    trustee: str
-    check: str
-    part: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer that was verified, with the receipt that proves it, and the trustees that gave no valid share."""
-
-    verified: Verified
-    receipt: bytes
-    faults: tuple[TrusteeFault, ...]
-
-
-class TaxAgencyClient:
-    """Asks queries and verifies the answers.
-
-    Parameters
-    ----------
-    node
-        Where the operator's node listens.
-    ledger
-        To read from.
-    """
-
-    def __init__(
-        self,
-        node: Address,
-        identity: Identity,
-        parameters: PublicParameters,
-        ledger: Ledger,
-        workers: Workers,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._node = node
-        self._identity = identity
-        self._parameters = parameters
-        self._ledger = ledger
-        self._workers = workers
-        self._clock = clock
-
-    async def start(self) -> None:
-        """Checks the network's parameters against the ledger and opens its connection."""
-        await self._workers.run(self._parameters.check_published, self._ledger)
-        self._channel = channel(self._identity, self._node, Role.OPERATOR, self._parameters.operator)
-        self._stub = aggregate_pb2_grpc.AggregateServiceStub(self._channel)
-
-    async def stop(self) -> None:
-        """Closes the connection."""
-        await self._channel.close(None)
-
-    async def query(self, sql: str, head_size: int = 0, lifetime: float = 600.0) -> Answer:
-        """The verified answer to a query.
-
-        Parameters
-        ----------
-        head_size
-            Size of an earlier anchored head at which to ask; 0 for the newest.
-        lifetime
-            Seconds for which the trustees may answer it.
-
-        Raises
-        ------
-        services.status.Refusal
-            If the query is refused, with the check that refused it.
-        services.errors.AnswerMismatch
-            If the answer is to another query, querier or head, or does not follow from the trustees' shares.
-        """
-        statement = aggregate_pb2.QueryStatement(
-            querier=self._identity.name,
-            sql=sql,
-            nonce=secrets.token_bytes(16),
-            expires_at=int(self._clock() + lifetime),
-            head_size=head_size,
-        )
-        signed = statements.sign(self._identity, statements.QUERY, statement)
-        response = await answered(self._stub.Query(aggregate_pb2.QueryRequest(query=signed), timeout=QUERY_TIME))
-        verified = await self._workers.run(self._verify, response.receipt, sql, head_size)
-        faults = tuple(
-            TrusteeFault(fault.trustee, fault.check.lower(), fault.part, fault.why) for fault in response.faults
-        )
-        return Answer(verified, response.receipt, faults)
-
-    def _verify(self, receipt: bytes, sql: str, head_size: int) -> Verified:
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        verified = receipts.verify(receipt, self._parameters.authority, self._ledger, now)
-        if verified.operator.name != self._parameters.operator:
-            raise AnswerMismatch("operator", "another operator signed the receipt")
-        if verified.query.digest() != parse(sql, self._parameters.schemas).digest():
-            raise AnswerMismatch("query", "the receipt answers another query")
-        if verified.querier != self._identity.peer.uri:
-            raise AnswerMismatch("querier", "the receipt is for another querier")
-        if head_size not in (0, verified.head.size):
-            raise AnswerMismatch("head", "the receipt is of another head")
-        return verified
 
 
 @dataclass
@@ -167,6 +64,24 @@ class BankClient:
         self._ledger = ledger
         self._workers = workers
         self._clock = clock
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, file: Path | str) -> AsyncIterator[Self]:
+        """A client made from its configuration file and started; stopped at the end of the block.
+
+        Raises
+        ------
+        zkcore.errors.Refused
+            If the configuration, or a file that it names, is not right, or the ledger holds other parameters.
+        """
+        async with opened("bank", file) as of:
+            client = cls(of.node, of.identity, of.parameters, of.ledger, of.workers)
+            await client.start()
+            try:
+                yield client
+            finally:
+                await client.stop()
 
     async def start(self) -> None:
         """Checks the network's parameters against the ledger and opens its connection."""
@@ -219,9 +134,8 @@ class BankClient:
         )
         signed = statements.sign(self._identity, statements.SCORE_REQUEST, statement)
         request = scoring.read_request(signed, self._parameters, self._clock())
-        response = await answered(
-            self._stub.RequestScore(credit_pb2.RequestScoreRequest(request=signed), timeout=DEADLINE)
-        )
+        # The same signed request is the same request, so it may be left again.
+        response = await repeated(self._stub.RequestScore, credit_pb2.RequestScoreRequest(request=signed), DEADLINE)
         request_id = statements.digest(statements.SCORE_REQUEST, signed)
         if response.request_id != request_id:
             raise AnswerMismatch("request_id", "the node kept another request")
@@ -233,7 +147,8 @@ class BankClient:
         Raises
         ------
         services.errors.Declined
-            If the enterprise does not consent.
+            If the enterprise does not consent; a subclass says why where the enterprise told. By the node's word: it
+            could say so of itself.
         services.errors.Expired
             If the request's time ends, or `timeout` seconds pass, without an answer.
         zkcore.errors.Refused
@@ -243,13 +158,13 @@ class BankClient:
         while True:
             wait = max(0.0, min(POLL, until - self._clock()))
             request = credit_pb2.GetScoreRequest(request_id=pending.request_id, wait_ms=int(1000 * wait))
-            response = await answered(self._stub.GetScore(request, timeout=DEADLINE))
+            response = await repeated(self._stub.GetScore, request, DEADLINE)
             if response.sealed_proof and response.reason:
                 raise AnswerMismatch("score", "the node says both that the enterprise answered and that it declined")
             if response.state == credit_pb2.SCORE_STATE_ANSWERED:
                 return await self.accept(pending, response.sealed_proof)
             if response.state == credit_pb2.SCORE_STATE_DECLINED:
-                raise Declined("request", response.reason or "the enterprise does not consent")
+                raise _declined(response.reason)
             if response.state not in (credit_pb2.SCORE_STATE_OPEN, credit_pb2.SCORE_STATE_EXPIRED):
                 raise AnswerMismatch("score.state", "the node does not say where the request stands")
             if response.state == credit_pb2.SCORE_STATE_EXPIRED or self._clock() >= until:
@@ -272,3 +187,10 @@ class BankClient:
         return await self._workers.run(
             scoring.verify, pending.request, proof, self._parameters, self._ledger, self._clock()
         )
+
+
+def _declined(reason: str) -> Declined:
+    """What an enterprise's refusal, "check: part", says."""
+    kinds = {kind.__name__: kind for kind in (OutsidePolicy, TooManyToday, NobodyAsked)}
+    name = "".join(word.capitalize() for word in reason.partition(":")[0].split("_"))
+    return kinds.get(name, Declined)("request", reason or "the enterprise does not consent")
