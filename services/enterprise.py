@@ -227,14 +227,14 @@ class Enterprise:
         if submission is None:
             submission = await self.prepare(dataset, period)
             await self._workers.run(self._outbox.keep, dataset, period, submission)
-        receipt = await self._file(submission)
+        receipt = await self._file(submission, DEADLINE)
         verified = await self._verified(receipt, submission)
         await self._workers.run(self._outbox.keep_receipt, dataset, period, receipt)
         return verified
 
-    async def file(self, submission: bytes) -> SubmissionReceipt:
-        """Files a prepared record; safe to repeat with the same bytes."""
-        return await self._verified(await self._file(submission), submission)
+    async def file(self, submission: bytes, timeout: float = DEADLINE) -> SubmissionReceipt:
+        """Files a prepared record, again if that may help while `timeout` seconds last; the same bytes count once."""
+        return await self._verified(await self._file(submission, timeout), submission)
 
     async def file_many(self, submissions: Sequence[bytes]) -> list[SubmissionReceipt | Refused]:
         """Files prepared records over one stream: a verified receipt, or what it was refused for, for each in order."""
@@ -365,9 +365,9 @@ class Enterprise:
         """A score request that is in order; raises what it is refused for."""
         return await self._workers.run(self._checked_request, signed)
 
-    async def _file(self, submission: bytes) -> bytes:
+    async def _file(self, submission: bytes, timeout: float) -> bytes:
         request = submission_pb2.SubmitRequest(submission=submission)
-        return (await repeated(self._submissions.Submit, request, DEADLINE)).receipt
+        return (await repeated(self._submissions.Submit, request, timeout)).receipt
 
     async def _verified(self, receipt: bytes, submission: bytes) -> SubmissionReceipt:
         return await self._workers.run(

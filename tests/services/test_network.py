@@ -496,7 +496,7 @@ async def test_a_store_that_fails_loses_nothing_that_was_acknowledged(
 
     with monkeypatch.context() as patch:
         patch.setattr(journal, "append", full)
-        assert (await refused(enterprise.file(submission))).check == "unreachable"
+        assert (await refused(enterprise.file(submission, timeout=2))).check == "unreachable"
         assert journal.size == size
         with pytest.raises(Refused):
             await enterprise.receipt("filing", parties.PERIOD, submission)
