@@ -184,7 +184,7 @@ async def test_a_file_that_is_not_right_says_what_to_do(running: Running, tmp_pa
 
 
 async def test_a_bank_and_an_enterprise_that_wait(running: Running, tmp_path: Path) -> None:
-    name = parties.FILED[0]
+    name = parties.FILED[7]
     LedgerAccount.create().save(tmp_path / "bank.account")
     bank_path = client_files.write(tmp_path, running, Role.BANK, "bank", key=f'key = "{tmp_path / "bank.account"}"\n')
     path = client_files.write_enterprise(tmp_path, running, name)
