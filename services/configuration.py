@@ -196,6 +196,24 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
     )
 
 
+def load_public(path: Path) -> tuple[Path, LedgerPlace]:
+    """The folder of public parameters and the ledger to read from, by the file of any party.
+
+    Raises Malformed naming the key, OSError if the file cannot be read.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Malformed(path.name, f"is not TOML: {error}") from None
+    ledger = _table(values, "ledger")
+    if ("file" in ledger) == ("url" in ledger):
+        raise Malformed("ledger", "needs either file or url")
+    file = path.parent / _text(ledger, "file", "ledger.file") if "file" in ledger else None
+    url = _text(ledger, "url", "ledger.url") if "url" in ledger else None
+    place = LedgerPlace(file, url, _text(ledger, "address", "ledger.address"), None)
+    return path.parent / _text(values, "network", "network"), place
+
+
 def _table(values: dict[str, Any], key: str) -> dict[str, Any]:
     table = values.get(key, {})
     if not isinstance(table, dict):

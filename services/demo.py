@@ -6,7 +6,6 @@ All parties are real servers on loopback with identities, databases and ledger a
 
 import asyncio
 import dataclasses
-import json
 import os
 import secrets
 import shutil
@@ -20,8 +19,7 @@ from typing import Any, ClassVar
 
 from circuits import credit_score, filing
 from circuits.record import Opening, Record
-from circuits.schema import VALUE_BITS, Schema
-from circuits.scorecard import Scorecard
+from circuits.schema import VALUE_BITS
 from homomorphic.threshold import KeyShare, PartialDecryption, deal
 from services import query as sql
 from services import statements
@@ -32,41 +30,19 @@ from services.keys import circuit_keys, home
 from services.network import DatasetPlan, LocalNetwork, NetworkPlan
 from services.policy import OTHER
 from services.query import Aggregate, Query
-from services.records import read_records
+from services.sample_job import CREDIT_BUREAU, TAX_BUREAU, Job, credit_records, credit_schema, credit_scorecard
 from services.sealing import seal
 from services.terminal import Step, Terminal
 from zkcore.bn254 import R
-from zkcore.errors import Malformed, OutOfRange, Refused
+from zkcore.errors import Malformed, Refused
 from zkcore.merkle import MerkleTree
 
-DATA = Path(__file__).parent / "schemas"
-DEFAULT_QUERY = "SELECT category, COUNT(*), SUM(sales), SUM(profits), AVG(assets) FROM filing GROUP BY category"
-DEFAULT_ENTERPRISES = 40
 KEY_BITS = 3072
 THRESHOLD = 2
-TAX_BUREAU, CREDIT_BUREAU = "tax-bureau", "credit-bureau"
 BANK, OTHER_BANK = "bank", "another-bank"
 CHEAT = "cheating-enterprise"
 AT_ONCE = 16
-CREDIT_PERIOD = "2004"
 STEPS = 6
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the demonstration runs on.
-
-    Attributes
-    ----------
-    schema, records
-        The dataset that is filed and queried.
-    query
-        What the tax agency asks.
-    """
-
-    schema: Schema
-    records: Sequence[Record]
-    query: str
 
 
 @dataclass
@@ -92,37 +68,6 @@ class Outcome:
         return answers and self.score["score"] == self.score["truth"] and all(item["reason"] for item in self.refused)
 
 
-def default_job(enterprises: int, query: str | None) -> Job:
-    """The first companies of the Forbes 2000 list of 2004."""
-    schema = Schema.from_toml((DATA / "filing.toml").read_text(encoding="utf-8"))
-    return Job(schema, read_records(DATA / "data" / "forbes2000.csv", schema)[:enterprises], query or DEFAULT_QUERY)
-
-
-def own_job(schema_file: Path, records_file: Path, query: str | None, enterprises: int | None) -> Job:
-    """A user's own schema and records; without a query, totals of all fields by the first public attribute.
-
-    Raises
-    ------
-    zkcore.errors.Refused
-        If a file cannot be read or does not fit; the message names the place.
-    """
-    try:
-        text = schema_file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Malformed(str(schema_file), error.strerror or "cannot be read") from None
-    except UnicodeDecodeError:
-        raise Malformed(str(schema_file), "not UTF-8 text") from None
-    schema = Schema.from_toml(text)
-    if schema.name == _credit_schema().name:
-        raise Malformed("schema.name", f"the demonstration has a dataset {schema.name!r} of its own; use another name")
-    if query is None:
-        sums = ", ".join(f"SUM({item.name})" for item in schema.fields)
-        group = [attribute.name for attribute in schema.attributes][:1]
-        query = f"SELECT {', '.join([*group, 'COUNT(*)', sums])} FROM {schema.name}"  # noqa: S608 (checked names)
-        query += f" GROUP BY {group[0]}" if group else ""
-    return Job(schema, read_records(records_file, schema)[:enterprises], query)
-
-
 def run(job: Job, terminal: Terminal) -> Outcome:
     """Run the demonstration.
 
@@ -137,28 +82,6 @@ def run(job: Job, terminal: Terminal) -> Outcome:
         shutil.rmtree(directory)
     directory.mkdir(mode=0o700, parents=True)
     return asyncio.run(_Demonstration(job, terminal, directory).run())
-
-
-def _credit_schema() -> Schema:
-    return Schema.from_toml((DATA / "credit.toml").read_text(encoding="utf-8"))
-
-
-def _scorecard() -> Scorecard:
-    document = json.loads((DATA / "credit_scorecard.json").read_text(encoding="utf-8"))
-    return Scorecard.from_dict(document["scorecard"])
-
-
-def _credit_records(schema: Schema, subjects: Sequence[str]) -> list[Record]:
-    """Applications from the file, given to the enterprises in its order, as if each were the applicant."""
-    import csv
-
-    with (DATA / "data" / "credit.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [item.name for item in schema.fields]
-    return [
-        Record(schema, subject, CREDIT_PERIOD, {}, {name: int(row[name]) for name in names})
-        for subject, row in zip(subjects, rows, strict=False)
-    ]
 
 
 class _CorruptibleShare(KeyShare):
@@ -183,7 +106,7 @@ class _Demonstration:
         self._directory = directory
         self._outcome = Outcome()
         self._query: Query = sql.parse(job.query, {job.schema.name: job.schema})
-        self._credit = _credit_schema()
+        self._credit = credit_schema()
         self._network: LocalNetwork
         self._threads = os.cpu_count() or 1
 
@@ -245,7 +168,7 @@ class _Demonstration:
         step.detail(TAX_BUREAU)
         await self._network.departments[TAX_BUREAU].commit(self._job.schema.name, records)
         step.detail(CREDIT_BUREAU)
-        self._applications = {record.subject: record for record in _credit_records(self._credit, subjects)}
+        self._applications = {record.subject: record for record in credit_records(self._credit, subjects)}
         await self._network.departments[CREDIT_BUREAU].commit(self._credit.name, list(self._applications.values()))
         step.detail("openings go to their owners")
         await self._each(
@@ -365,16 +288,16 @@ class _Demonstration:
         self._terminal.say_unbroken(self._outcome.receipt)
 
     async def _score(self, step: Step) -> Callable[[], None]:
-        scorecard, bank = _scorecard(), self._network.banks[BANK]
+        card, bank = credit_scorecard(), self._network.banks[BANK]
         record = next(iter(self._applications.values()))
         agent = self._network.enterprises[record.subject]
         step.detail("the bank registers its scorecard on the ledger")
-        await bank.register(scorecard, self._credit.name)
-        truth = scorecard.score(record.values)
+        await bank.register(card, self._credit.name)
+        truth = card.score(record.values)
         cut_off = truth - 10
 
         async def asked(cut: int | None) -> tuple[PendingScore, Any]:
-            pending = await bank.request_score(record.subject, self._credit.name, record.period, scorecard, cut)
+            pending = await bank.request_score(record.subject, self._credit.name, record.period, card, cut)
             await agent.answer_requests()
             return pending, await bank.score(pending)
 
@@ -384,7 +307,7 @@ class _Demonstration:
         _, verdict = await asked(cut_off)
         self._outcome.score = {
             "enterprise": record.subject,
-            "scorecard": scorecard.name,
+            "scorecard": card.name,
             "score": score.score,
             "truth": truth,
             "cut_off": cut_off,
@@ -526,9 +449,3 @@ def show_end(outcome: Outcome, terminal: Terminal) -> None:
     terminal.say_unbroken(f"zkshare receipt verify {outcome.receipt}")
     terminal.say_unbroken('zkshare demo --schema my.toml --records my.csv --query "SELECT ..."')
     terminal.say_unbroken("zkshare demo --enterprises 2000")
-
-
-def check_enterprises(enterprises: int | None) -> None:
-    """Refuse a number of enterprises that makes no sense."""
-    if enterprises is not None and not 2 <= enterprises <= 2000:
-        raise OutOfRange("--enterprises", "from 2 to 2000")

@@ -52,7 +52,7 @@ from services.scoring import ScoreRequest
 from services.sealing import seal
 from services.server import DEADLINE, Address, Workers, channel, streamed
 from services.status import Refusal
-from zkcore.errors import Refused
+from zkcore.errors import Malformed, Refused
 
 _log = structlog.get_logger("zkshare.enterprise")
 
@@ -91,6 +91,20 @@ class EnterpriseConfig:
 
     node: Address
     departments: Mapping[str, DepartmentAddress]
+
+
+def kept_provers(connection: Connection) -> KeptProvers:
+    """The provers that an enterprise's configuration names the keys of."""
+    if connection.configuration.keys is None:
+        raise Malformed("keys", "is missing; name the folder of the circuits' proving keys")
+    return KeptProvers(connection.parameters, connection.configuration.keys)
+
+
+def kept_outbox(connection: Connection) -> Outbox:
+    """The outbox that an enterprise's configuration names."""
+    if connection.configuration.outbox is None:
+        raise Malformed("outbox", "is missing; name a folder")
+    return Outbox(connection.configuration.outbox)
 
 
 class Enterprise:
@@ -138,6 +152,18 @@ class Enterprise:
         """The subject of its records."""
         return self._identity.name
 
+    @property
+    def parameters(self) -> PublicParameters:
+        """The network's public parameters."""
+        return self._parameters
+
+    @property
+    def outbox(self) -> Outbox:
+        """What it filed, if it keeps it; raises NotFound if not."""
+        if self._outbox is None:
+            raise NotFound("outbox", "this agent keeps nothing of what it files")
+        return self._outbox
+
     @classmethod
     @asynccontextmanager
     async def connect(cls, file: Path | str, consent: Consent = lambda request: False) -> AsyncIterator[Self]:
@@ -149,7 +175,7 @@ class Enterprise:
             If the configuration, or a file that it names, is not right, or the ledger holds other parameters.
         """
         async with opened("enterprise", file) as of:
-            agent = cls.of(of, consent)
+            agent = cls.of(of, consent, kept_provers(of), kept_outbox(of))
             await agent.start()
             try:
                 yield agent
@@ -157,10 +183,9 @@ class Enterprise:
                 await agent.stop()
 
     @classmethod
-    def of(cls, connection: Connection, consent: Consent) -> Self:
+    def of(cls, connection: Connection, consent: Consent, provers: Mapping[str, DatasetProver], outbox: Outbox) -> Self:
         """An agent as its configuration describes it, not yet started."""
         told = connection.configuration
-        assert told.keys is not None and told.outbox is not None  # as its configuration is read
         departments = {
             dataset: DepartmentAddress(name, told.departments[name]) for dataset, name in told.offices.items()
         }
@@ -169,10 +194,10 @@ class Enterprise:
             connection.identity,
             connection.parameters,
             connection.ledger,
-            KeptProvers(connection.parameters, told.keys),
+            provers,
             connection.workers,
             consent,
-            outbox=Outbox(told.outbox),
+            outbox=outbox,
         )
 
     async def start(self) -> None:
@@ -210,6 +235,12 @@ class Enterprise:
                 self._checked_opening, dataset, period, response.opening
             )
         return self._openings[dataset, period]
+
+    async def take(self, dataset: str, opening: Opening) -> None:
+        """Takes an opening that the department issued in another way; refuses what :meth:`opening` refuses."""
+        period = opening.record.period
+        checked = await self._workers.run(self._checked_opening, dataset, period, opening.to_bytes())
+        self._openings[dataset, period] = checked
 
     async def prepare(self, dataset: str, period: str) -> bytes:
         """Its record of a period as the bytes of a Submission: encrypted, proved, linked."""
@@ -320,16 +351,21 @@ class Enterprise:
         """Answers every open request once; returns how many it answered with a proof."""
         return sum([await self.answer(request) for request in await self.requests()])
 
-    async def watch(self) -> None:
-        """Answers requests as they come; to be called again when it ends, by cancellation or as Unreachable.
+    async def watched(self) -> AsyncIterator[Signed]:
+        """The open score requests addressed to it, unchecked, and each new one as it comes.
 
-        It ends as unreachable when the node goes away, and after :data:`WATCH_TIME`, so that a connection that died
-        without a word is not watched for ever.
+        It ends as :class:`services.errors.Unreachable` when the node goes away, and after :data:`WATCH_TIME`, so that a
+        connection that died without a word is not watched for ever.
         """
         request = credit_pb2.WatchRequestsRequest()
         async for response in streamed(self._credit.WatchRequests(request, timeout=WATCH_TIME)):
+            yield response.request
+
+    async def watch(self) -> None:
+        """Answers requests as they come, until :meth:`watched` ends."""
+        async for signed in self.watched():
             try:
-                await self.answer(response.request)
+                await self.answer(signed)
             except Refused as refused:  # e.g. a request that the node made up
                 if refused.check in PASSING:
                     raise

@@ -48,7 +48,7 @@ def private_map(path: Path) -> memoryview:
 
 def kept_keys(circuit: Circuit, directory: Path) -> CircuitKeys | None:
     """The keys of a circuit if the directory has them; raises Malformed as :func:`circuit_keys` does."""
-    folder = _folder(circuit, directory)
+    folder = folder_of(circuit, directory)
     proving_path, verifying_path = folder / PROVING_KEY, folder / VERIFYING_KEY
     if not (proving_path.exists() and verifying_path.exists()):
         return None
@@ -85,11 +85,12 @@ def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: 
     if kept := kept_keys(circuit, directory):
         return kept
     proving_key, verifying_key = setup(circuit.r1cs(), progress, os.cpu_count() or 1)
-    folder = _folder(circuit, directory)
+    folder = folder_of(circuit, directory)
     write_atomically(folder / PROVING_KEY, proving_key.to_bytes())
     write_atomically(folder / VERIFYING_KEY, verifying_key.to_bytes())
     return CircuitKeys(proving_key, verifying_key, "development setup, made now")
 
 
-def _folder(circuit: Circuit, directory: Path) -> Path:
+def folder_of(circuit: Circuit, directory: Path) -> Path:
+    """Where a directory of keys has those of a circuit."""
     return directory / f"{circuit.name}-{circuit.digest().hex()[:32]}-{FILE_VERSION}"

@@ -20,18 +20,24 @@ class Outbox:
 
     def submission(self, dataset: str, period: str) -> bytes | None:
         """The bytes of a submission that were kept, or None."""
-        path = self._path(dataset, period, "submission")
+        path = self.submission_file(dataset, period)
         return path.read_bytes() if path.exists() else None
 
     def keep(self, dataset: str, period: str, submission: bytes) -> None:
         """Keep the bytes of a submission; they are on disk when this returns."""
-        write_atomically(self._path(dataset, period, "submission"), submission, 0o600)
+        write_atomically(self.submission_file(dataset, period), submission, 0o600)
 
-    def keep_receipt(self, dataset: str, period: str, receipt: bytes) -> Path:
-        """Keep a receipt; returns its file."""
-        path = self._path(dataset, period, "receipt.json")
-        write_atomically(path, receipt)
-        return path
+    def keep_receipt(self, dataset: str, period: str, receipt: bytes) -> None:
+        """Keep a receipt."""
+        write_atomically(self.receipt_file(dataset, period), receipt)
+
+    def receipt_file(self, dataset: str, period: str) -> Path:
+        """Where the receipt of a record is."""
+        return self._path(dataset, period, "receipt.json")
+
+    def submission_file(self, dataset: str, period: str) -> Path:
+        """Where the bytes that were filed are."""
+        return self._path(dataset, period, "submission")
 
     def _path(self, dataset: str, period: str, kind: str) -> Path:
         return self.folder / f"{dataset}-{period}.{kind}"

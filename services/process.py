@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 from homomorphic.threshold import KeyShare
 from services import parameter_files
+from services.agent import EnterpriseAgent
 from services.configuration import Configuration
-from services.connection import open_ledger
+from services.connection import Connection, open_ledger
 from services.department import Department, DepartmentConfig
 from services.identity import Identity, Role
-from services.key_files import load_secret
+from services.key_files import load_secret, read_passphrase
 from services.ledger import EmbeddedProvider, Ledger
 from services.node import Node, NodeConfig
 from services.parameters import PublicParameters
@@ -22,9 +23,14 @@ from services.server import Address, Workers
 from services.trustee import Trustee, TrusteeConfig
 from zkcore.errors import Malformed
 
-Party = Node | Trustee | Department
+Party = Node | Trustee | Department | EnterpriseAgent
 
-ROLES = {"node": Role.OPERATOR, "trustee": Role.TRUSTEE, "department": Role.DEPARTMENT}
+ROLES = {
+    "node": Role.OPERATOR,
+    "trustee": Role.TRUSTEE,
+    "department": Role.DEPARTMENT,
+    "enterprise": Role.ENTERPRISE,
+}
 
 
 def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Party:
@@ -42,6 +48,8 @@ def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Part
         return _node(configuration, identity, parameters, ledger, workers)
     if configuration.role == "trustee":
         return _trustee(configuration, identity, parameters, ledger, workers)
+    if configuration.role == "enterprise":
+        return EnterpriseAgent(Connection(configuration, identity, parameters, ledger, workers))
     office = DepartmentConfig(configuration.database, configuration.datasets, configuration.listen)
     return Department(office, identity, parameters, ledger, workers)
 
@@ -74,7 +82,8 @@ def _trustee(
         configuration.listen,
         segments=configuration.segments,
     )
-    share = load_secret(KeyShare, configuration.share, None)
+    opened_by = configuration.passphrase_file
+    share = load_secret(KeyShare, configuration.share, read_passphrase(opened_by) if opened_by else None)
     return Trustee(config, identity, share, parameters, ledger, workers)
 
 

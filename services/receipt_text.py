@@ -1,6 +1,7 @@
 """An aggregate receipt in plain words, for a terminal and for the page."""
 
 from fractions import Fraction
+from typing import Any
 
 from services.receipts import Verified
 
@@ -23,3 +24,25 @@ def explain(verified: Verified) -> list[str]:
         values = zip(verified.columns, row.values, strict=True)
         lines.append("  " + ", ".join(f"{name} = {readable(value)}" for name, value in values))
     return lines
+
+
+def as_data(verified: Verified) -> dict[str, Any]:
+    """What a verified receipt shows, as a JSON value."""
+    rows = [
+        {
+            "group": "(other)" if row.other else ", ".join(row.group),
+            "records": row.count,
+            "values": dict(zip(verified.columns, (readable(value) for value in row.values), strict=True)),
+        }
+        for row in verified.rows
+    ]
+    return {
+        "query": verified.query.text,
+        "querier": verified.querier,
+        "operator": verified.operator.uri,
+        "time": verified.time.isoformat(),
+        "head": {"size": verified.head.size, "root": verified.head.root.hex()},
+        "trustees": list(verified.trustees),
+        "answers": rows,
+        "withheld": [", ".join(group) for group in verified.withheld],
+    }

@@ -11,9 +11,15 @@ from typer.core import TyperGroup
 
 COMMANDS = (
     "demo",
+    "up",
+    "submit",
+    "query",
+    "score",
+    "down",
     "node",
     "trustee",
     "department",
+    "enterprise",
     "proof",
     "circuit",
     "receipt",

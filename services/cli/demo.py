@@ -29,19 +29,20 @@ def demo(
     import structlog
 
     from services import demo as demonstration
+    from services import sample_job
     from services.terminal import Terminal
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     started = time.perf_counter()
     terminal = Terminal(demonstration.STEPS, data_on_stdout=as_json)
     try:
-        demonstration.check_enterprises(enterprises)
+        sample_job.check_enterprises(enterprises)
         if (schema is None) != (records is None):
             raise typer.BadParameter("--schema and --records go together")
         if schema is not None and records is not None:
-            job = demonstration.own_job(schema, records, query, enterprises)
+            job = sample_job.own_job(schema, records, query, enterprises)
         else:
-            job = demonstration.default_job(enterprises or demonstration.DEFAULT_ENTERPRISES, query)
+            job = sample_job.default_job(enterprises or sample_job.DEFAULT_ENTERPRISES, query)
         outcome = demonstration.run(job, terminal)
     except Refused as error:
         malformed(as_json, str(error), "refused", check=error.check, part=error.part)

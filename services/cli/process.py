@@ -29,8 +29,15 @@ def run(role: str, file: Path, check: bool) -> None:
     missing = configuration.missing_files()
     if missing:
         _refuse(file, *missing)
+    if configuration.policy is not None:
+        from services.consent import Policy
+
+        try:
+            Policy.load(configuration.policy)
+        except Refused as error:
+            _refuse(file, f"{error.part}: {error.why}")
     if check:
-        typer.echo(f"{file}: a sound configuration of a {role}")
+        typer.echo(f"{file}: a sound configuration for zkshare {role}")
         return
     _serve(configuration, file)
 

@@ -193,4 +193,4 @@ def _declined(reason: str) -> Declined:
     """What an enterprise's refusal, "check: part", says."""
     kinds = {kind.__name__: kind for kind in (OutsidePolicy, TooManyToday, NobodyAsked)}
     name = "".join(word.capitalize() for word in reason.partition(":")[0].split("_"))
-    return kinds.get(name, Declined)("request", reason or "the enterprise does not consent")
+    return kinds.get(name, Declined)("request", f"the enterprise does not consent ({reason or 'it does not say why'})")

@@ -17,6 +17,8 @@ from services.client.bank import BankClient, PendingScore
 from services.client.tax_agency import QUERY_TIME, Answer, TaxAgencyClient
 from services.enterprise import Consent, Enterprise
 from services.log import Head
+from services.outbox import Outbox
+from services.parameters import PublicParameters
 from services.receipts import SubmissionReceipt
 from services.scoring import Score
 
@@ -136,6 +138,20 @@ class SyncEnterprise(_Blocking[Enterprise]):
     def connect(cls, file: Path | str, consent: Consent = lambda request: False) -> Self:
         """As :meth:`services.enterprise.Enterprise.connect`."""
         return cls(Enterprise.connect(file, consent))
+
+    @property
+    def parameters(self) -> PublicParameters:
+        """The network's public parameters."""
+        return self._client.parameters
+
+    @property
+    def outbox(self) -> Outbox:
+        """What it filed."""
+        return self._client.outbox
+
+    def take(self, dataset: str, opening: Opening) -> None:
+        """As :meth:`services.enterprise.Enterprise.take`."""
+        self._run(self._client.take(dataset, opening))
 
     def opening(self, dataset: str, period: str) -> Opening:
         """As :meth:`services.enterprise.Enterprise.opening`."""

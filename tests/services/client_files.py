@@ -6,9 +6,13 @@ from services import parameter_files
 from services.files import write_atomically
 from services.identity import Role
 from services.keys import PROVING_KEY, VERIFYING_KEY, CircuitKeys
+from services.server import Address
 from tests.services import parties
 from tests.services.conftest import Running
 from zkcore.groth16.proving_key import FILE_VERSION
+
+CLOSED = Address("127.0.0.1", 1)
+"""Where nobody listens."""
 
 
 def write(folder: Path, running: Running, role: Role, name: str, more: str = "", key: str = "") -> Path:

@@ -18,7 +18,6 @@ from services.access import METHODS
 from services.aggregate import products
 from services.api.zkshare.v1 import aggregate_pb2, submission_pb2, trustee_pb2, trustee_pb2_grpc
 from services.api.zkshare.v1.identity_pb2 import Signed
-from services.department import RecordExists
 from services.errors import Declined, Expired, NotAnchored, ProofInvalid, Replayed, WrongSubject
 from services.identity import CertificateAuthority, Identity, Role
 from services.log import Head
@@ -27,6 +26,7 @@ from services.node import Node, NodeConfig
 from services.policy import plan
 from services.query import parse
 from services.receipts import verify
+from services.record_book import RecordExists
 from services.releases import Released
 from services.replication import head_message
 from services.server import answered, channel
