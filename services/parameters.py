@@ -93,7 +93,7 @@ class PublicParameters:
 
     def digests(self) -> Iterator[tuple[str, bytes, bytes]]:
         """Kind, identifier and SHA-256 digest of everything that belongs on the ledger."""
-        yield "threshold_key", self.threshold_key.public_key.fingerprint, _sha256(self.threshold_key.to_bytes())
+        yield "threshold_key", self.threshold_key.fingerprint, _sha256(self.threshold_key.to_bytes())
         for dataset in self.datasets:
             identifier = dataset.schema.schema_id.to_bytes(32, "big")
             yield "schema", identifier, _sha256(dataset.schema.to_toml().encode())

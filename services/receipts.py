@@ -372,10 +372,7 @@ def _check_anchored(answer: Answer, ledger: Ledger) -> None:
     published = ledger.published("schema", schema.schema_id.to_bytes(32, "big"))
     if published != sha256(schema.to_toml().encode()).digest():
         raise NotAnchored("schema", "the ledger holds no such schema")
-    if (
-        key is not None
-        and ledger.published("threshold_key", key.public_key.fingerprint) != sha256(key.to_bytes()).digest()
-    ):
+    if key is not None and ledger.published("threshold_key", key.fingerprint) != sha256(key.to_bytes()).digest():
         raise NotAnchored("threshold_key", "the ledger holds no such key")
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli.network import Where, local, telling
+from services.cli.asking import Where, local, telling
 from services.cli.output import AsJson, say
 
 app = typer.Typer(add_completion=False)

@@ -1,71 +1,91 @@
-"""What the commands that talk to a network share: which network, as whom, and how refusals are told."""
+"""``zkshare network``: what all parties of a network agree on, as a folder of files."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from services.cli.output import malformed
-from zkcore.errors import Refused
+from services.cli.asking import telling
+from services.cli.output import AsJson, read_bytes, say
 
-if TYPE_CHECKING:
-    from services.local.folder import Folder
-
-Where = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[DIR]", help="The network's folder; one in your data directory if not said.", show_default=False
-    ),
-]
-Directory = Annotated[
-    Path | None,
-    typer.Option("--dir", help="Folder of a local network, as zkshare up made it; its usual one if not said."),
-]
-Config = Annotated[Path | None, typer.Option("--config", help="Your TOML file, in a network that is not a local one.")]
-Out = Annotated[Path | None, typer.Option(help="Write the receipt to this file.")]
-
-ADVICE = {
-    "unreachable": "is the network up? start it with: zkshare up",
-    "not_permitted": "your certificate does not give you the right to do this",
-    "atom_too_small": "ask about groups that differ from earlier answers by more records, or at the earlier head",
-    "expired": "does the enterprise's agent run? zkshare enterprise --config enterprise.toml",
-    "already_submitted": "the log holds another record of this subject and period; it cannot be replaced",
-    "declined": "ask the enterprise to consent to this bank, scorecard and cut-off",
-    "outside_policy": "ask the enterprise to consent to this bank, scorecard and cut-off",
-}
-"""What to do next, by the name of the check that refused."""
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
-def local(directory: Path | None) -> "Folder":
-    """The folder of a local network."""
-    from services.local.folder import Folder, default_folder
-
-    return Folder(directory or default_folder())
+@app.callback()
+def network_app() -> None:
+    """The public parameters: authority, operator, trustees and their key, datasets and the keys of their circuits."""
 
 
-@contextmanager
-def telling(as_json: bool) -> Iterator[None]:
-    """Ends the command with status 2 and the reason, and what to do next, if the block is refused."""
-    import logging
+@app.command("make")
+def make(
+    out: Annotated[Path, typer.Argument(help="Folder for the parameters; what it has of them is replaced.")],
+    authority: Annotated[Path, typer.Option(help="The authority's certificate, authority.pem.")],
+    operator: Annotated[str, typer.Option(help="Name of the operator.")],
+    trustee: Annotated[list[str], typer.Option(help="Name of each trustee, in the order of their shares.")],
+    committee: Annotated[Path, typer.Option(help="The trustees' key, committee.pem.")],
+    schema: Annotated[list[Path], typer.Option(help="Schema of each dataset, a TOML file.")],
+    keys: Annotated[Path, typer.Option(help="Folder of the circuits' keys; those that are missing are made there.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the folder that every party is given, and the proving keys that enterprises need.
 
-    import structlog
+    Keys made here come from a development setup: whoever makes them could forge proofs. A ceremony's keys take their
+    place in the folder of keys (zkshare proof setup, contribute, beacon).
+    """
+    from circuits import credit_score, filing
+    from circuits.schema import Schema
+    from homomorphic.threshold import ThresholdKey
+    from services import parameter_files
+    from services.identity import Authority
+    from services.key_files import load_public
+    from services.keys import circuit_keys
+    from services.parameters import Dataset, PublicParameters
+    from services.terminal import Terminal
+    from zkcore.errors import Malformed
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    except Refused as refused:
-        advice = ADVICE.get(refused.check)
-        why = f"{refused}; {advice}" if advice else str(refused)
-        malformed(as_json, why, "refused", check=refused.check, part=refused.part)
-    except OSError as error:
-        malformed(as_json, f"{error.filename or 'a file'}: {error.strerror or error}")
+    with telling(as_json):
+        key = load_public(ThresholdKey, committee)
+        if len(trustee) != key.parties:
+            raise Malformed("--trustee", f"the committee has {key.parties} trustees; name each once, in order")
+        datasets = []
+        terminal = Terminal(len(schema), data_on_stdout=as_json)
+        for path in schema:
+            read = Schema.from_toml(path.read_text(encoding="utf-8"))
+            with terminal.step(read.name, f"Keys of the circuits of {read.name}") as step:
+                made = [
+                    circuit_keys(circuit, step.fraction, keys).verifying_key
+                    for circuit in (filing.build(read), credit_score.build(read))
+                ]
+            datasets.append(Dataset(read, made[0], made[1]))
+        datasets.sort(key=lambda dataset: dataset.name)
+        trusted = Authority.from_pem(read_bytes(authority))
+        parameters = PublicParameters(trusted, operator, tuple(trustee), key, tuple(datasets))
+        parameter_files.save(parameters, out)
+    data = {"folder": str(out), "committee": key.fingerprint.hex(), "datasets": [each.name for each in datasets]}
+    say(as_json, data, f"datasets {', '.join(data['datasets'])}; committee {data['committee']}: {out}")
 
 
-def keep_receipt(path: Path | None, receipt: bytes) -> None:
-    """Write a receipt where it is wanted, if it is."""
-    from services.files import write_atomically
+@app.command("change-trustees")
+def change_trustees(
+    folder: Annotated[Path, typer.Argument(help="Folder of the parameters; changed in place.")],
+    trustee: Annotated[list[str], typer.Option(help="Name of each new trustee, in the order of their shares.")],
+    committee: Annotated[Path, typer.Option(help="The new committee.pem, from zkshare committee receive.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take a new committee of the same key into the parameters; publish them then (zkshare registry publish)."""
+    from dataclasses import replace
 
-    if path is not None:
-        write_atomically(path, receipt)
+    from homomorphic.threshold import ThresholdKey
+    from services import parameter_files
+    from services.key_files import load_public
+    from zkcore.errors import Malformed
+
+    with telling(as_json):
+        key, before = load_public(ThresholdKey, committee), parameter_files.load(folder)
+        if key.public_key.fingerprint != before.threshold_key.public_key.fingerprint:
+            raise Malformed("--committee", "it is a committee of another key; records are encrypted under the old one")
+        if len(trustee) != key.parties:
+            raise Malformed("--trustee", f"the committee has {key.parties} trustees; name each once, in order")
+        parameter_files.save(replace(before, trustees=tuple(trustee), threshold_key=key), folder)
+    data = {"folder": str(folder), "committee": key.fingerprint.hex(), "trustees": trustee}
+    say(as_json, data, f"trustees {', '.join(trustee)}; committee {key.fingerprint.hex()}: {folder}")

@@ -29,7 +29,9 @@ def run(role: str, file: Path, check: bool) -> None:
     missing = configuration.missing_files()
     if missing:
         _refuse(file, *missing)
-    if configuration.policy is not None:
+    if role == "enterprise":
+        if configuration.policy is None:
+            _refuse(file, "policy: is missing; name the file that says which requests it consents to")
         from services.consent import Policy
 
         try:

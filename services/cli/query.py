@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.network import Config, Directory, Out, keep_receipt, local, telling
+from services.cli.asking import Config, Directory, Out, keep_receipt, local, telling
 from services.cli.output import AsJson
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _show(answer: "Answer") -> None:
     names = len(verified.query.group_by)
     rows = [[shown(value) for value in row.values] for row in verified.rows]
     first = next((i for i, column in enumerate(verified.query.columns) if column.aggregate is not None), names)
-    terminal.table(verified.query.text, list(verified.columns), rows, numbers_from=first)
+    terminal.say_unbroken(verified.query.text)
+    terminal.table("", list(verified.columns), rows, numbers_from=first)
     if verified.merged:
         merged = ", ".join(", ".join(group) for group in verified.merged)
         terminal.say(f"{OTHER} holds groups of fewer than {verified.minimum} enterprises each: {merged}")

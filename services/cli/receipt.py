@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from services.cli.network import Config, Directory
+from services.cli.asking import Config, Directory
 from services.cli.output import AsJson, malformed, read_bytes, say
 from zkcore.errors import Malformed, Refused
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.network import Config, Directory, Out, keep_receipt, local, telling
+from services.cli.asking import Config, Directory, Out, keep_receipt, local, telling
 from services.cli.output import AsJson, say
 
 app = typer.Typer(add_completion=False)

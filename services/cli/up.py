@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.network import Where, local, telling
+from services.cli.asking import Where, local, telling
 from services.cli.output import AsJson
 
 app = typer.Typer(add_completion=False)

@@ -84,7 +84,7 @@ class DigestsAndHeads:
         self.heads = {HEAD.size: HEAD}
         self.digests = {
             ("schema", FILING.schema_id.to_bytes(32, "big")): sha256(FILING.to_toml().encode()).digest(),
-            ("threshold_key", key.public_key.fingerprint): sha256(key.to_bytes()).digest(),
+            ("threshold_key", key.fingerprint): sha256(key.to_bytes()).digest(),
         }
 
     def head(self, size: int) -> Head | None:

@@ -1,0 +1,73 @@
+"""What the commands that talk to a network share: which network, as whom, and how refusals are told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.output import malformed
+from zkcore.errors import Refused
+
+if TYPE_CHECKING:
+    from services.local.folder import Folder
+
+Where = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DIR]", help="The network's folder; one in your data directory if not said.", show_default=False
+    ),
+]
+Directory = Annotated[
+    Path | None,
+    typer.Option("--dir", help="Folder of a local network, as zkshare up made it; its usual one if not said."),
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Your TOML file, in a network that is not a local one.")]
+Out = Annotated[Path | None, typer.Option(help="Write the receipt to this file.")]
+
+ADVICE = {
+    "unreachable": "is the network up? start it with: zkshare up",
+    "not_permitted": "your certificate does not give you the right to do this",
+    "atom_too_small": "ask about groups that differ from earlier answers by more records, or at the earlier head",
+    "expired": "does the enterprise's agent run? zkshare enterprise --config enterprise.toml",
+    "already_submitted": "the log holds another record of this subject and period; it cannot be replaced",
+    "declined": "ask the enterprise to consent to this bank, scorecard and cut-off",
+    "outside_policy": "ask the enterprise to consent to this bank, scorecard and cut-off",
+}
+"""What to do next, by the name of the check that refused."""
+
+
+def local(directory: Path | None) -> "Folder":
+    """The folder of a local network."""
+    from services.local.folder import Folder, default_folder
+
+    return Folder(directory or default_folder())
+
+
+@contextmanager
+def telling(as_json: bool) -> Iterator[None]:
+    """Ends the command with status 2 and the reason, and what to do next, if the block is refused."""
+    import logging
+
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    except Refused as refused:
+        advice = ADVICE.get(refused.check)
+        why = f"{refused}; {advice}" if advice else str(refused)
+        malformed(as_json, why, "refused", check=refused.check, part=refused.part)
+    except ValueError as error:  # a file that cannot be read, as services.cli.output says it
+        malformed(as_json, str(error))
+    except OSError as error:
+        malformed(as_json, f"{error.filename or 'a file'}: {error.strerror or error}")
+
+
+def keep_receipt(path: Path | None, receipt: bytes) -> None:
+    """Write a receipt where it is wanted, if it is."""
+    from services.files import write_atomically
+
+    if path is not None:
+        write_atomically(path, receipt)
