@@ -28,4 +28,6 @@ def load(path: Path, schema: Schema, passphrase: str | None) -> Opening:
         if passphrase is None:
             raise WrongPassphrase(path.name, "is encrypted; name the file of its passphrase")
         return Opening.from_bytes(decrypt(LABEL, data, passphrase, path.name), schema)
+    if passphrase is not None:
+        raise WrongPassphrase(path.name, "is not encrypted, though a passphrase was given")
     return Opening.from_bytes(from_pem(LABEL, data, path.name), schema)

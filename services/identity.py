@@ -374,6 +374,19 @@ class CertificateAuthority(Authority):
             Time from which the certificate is valid (the present when None).
         """
         key = ec.generate_private_key(ec.SECP256R1())
+        peer = self.certify(key.public_key(), role, name, hosts, lifetime, now)
+        return Identity(peer, key, Authority(self._certificate))
+
+    def certify(
+        self,
+        key: ec.EllipticCurvePublicKey,
+        role: Role,
+        name: str,
+        hosts: Iterable[str] = LOOPBACK,
+        lifetime: timedelta = timedelta(days=365),
+        now: datetime | None = None,
+    ) -> "PeerIdentity":
+        """A certificate for a party that made its key itself; parameters as for :meth:`issue`."""
         names: list[x509.GeneralName] = [
             x509.UniformResourceIdentifier(party_uri(role, name)),
             x509.DNSName(_server_name(role, name)),
@@ -381,7 +394,7 @@ class CertificateAuthority(Authority):
         ]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zkshare {role}")])
         certificate = (
-            _certificate(subject, self._certificate.subject, key.public_key(), now or datetime.now(UTC), lifetime)
+            _certificate(subject, self._certificate.subject, key, now or datetime.now(UTC), lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(
@@ -392,9 +405,7 @@ class CertificateAuthority(Authority):
             .add_extension(_authority_key_identifier(self._certificate), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return Identity(
-            PeerIdentity(certificate.public_bytes(serialization.Encoding.DER)), key, Authority(self._certificate)
-        )
+        return PeerIdentity(certificate.public_bytes(serialization.Encoding.DER))
 
     def save(self, directory: Path) -> None:
         """Write the authority's certificate and key (mode 0600) into a directory (made, mode 0700)."""

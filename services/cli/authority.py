@@ -1,16 +1,26 @@
 """``zkshare authority``: the network's certificate authority, and the certificates that it issues."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.asking import telling
-from services.cli.output import AsJson, say
+from services.cli.output import AsJson, read_bytes, say
+
+if TYPE_CHECKING:
+    from services.identity import Role
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Place = Annotated[Path, typer.Argument(metavar="AUTHORITY", help="The authority's folder, with its secret key.")]
+
+RoleName = Annotated[
+    str, typer.Argument(metavar="ROLE", help="operator, trustee, department, enterprise, bank or tax_agency.")
+]
+PartyName = Annotated[str, typer.Argument(metavar="NAME", help="The party's name.")]
+Hosts = Annotated[list[str] | None, typer.Option(help="Host name or address that it serves at; may be repeated.")]
+Days = Annotated[int, typer.Option(min=1, help="How long the certificate is valid.")]
 
 
 @app.callback()
@@ -36,40 +46,72 @@ def create(
     say(as_json, data, f"authority {made.fingerprint.hex()}: {folder}")
 
 
+@app.command("request")
+def request(
+    folder: Annotated[Path, typer.Argument(help="New folder of the identity; the key that is made there stays there.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a party's key and a request for its certificate, on the party's own machine; send request.pem alone."""
+    from services import certificate_requests
+
+    with telling(as_json):
+        file = certificate_requests.request(folder)
+    say(as_json, {"request": str(file)}, f"send this to the authority: {file}")
+
+
+@app.command("sign")
+def sign(
+    folder: Place,
+    request_file: Annotated[Path, typer.Argument(metavar="REQUEST", help="The party's request.pem.")],
+    role: RoleName,
+    name: PartyName,
+    out: Annotated[Path, typer.Argument(help="Folder for certificate.pem and authority.pem, to be sent back.")],
+    host: Hosts = None,
+    days: Days = 365,
+    as_json: AsJson = False,
+) -> None:
+    """Issue a certificate on a request; make sure first, by another way, that it comes from this party."""
+    from datetime import timedelta
+
+    from services.certificate_requests import requested_key
+    from services.files import write_atomically
+    from services.identity import AUTHORITY_FILE, CERTIFICATE_FILE, LOOPBACK, CertificateAuthority
+
+    with telling(as_json):
+        issuer, key = CertificateAuthority.load(folder), requested_key(read_bytes(request_file))
+        peer = issuer.certify(key, _role(role), name, [*LOOPBACK, *(host or [])], timedelta(days=days))
+        write_atomically(out / CERTIFICATE_FILE, peer.to_pem())
+        write_atomically(out / AUTHORITY_FILE, issuer.to_pem())
+    until = peer.x509.not_valid_after_utc.isoformat()
+    data = {"uri": peer.uri, "valid_until": until, "folder": str(out)}
+    say(as_json, data, f"{peer.uri} until {until}: {out}")
+
+
 @app.command("issue")
 def issue(
     folder: Place,
-    role: Annotated[
-        str, typer.Argument(help="operator, trustee, department, enterprise, bank, tax_agency or regulator.")
-    ],
-    name: Annotated[str, typer.Argument(help="The party's name.")],
+    role: RoleName,
+    name: PartyName,
     out: Annotated[Path, typer.Argument(help="New folder for the identity: certificate, secret key, authority.")],
-    host: Annotated[
-        list[str] | None, typer.Option(help="Host name or address that it serves at; may be repeated.")
-    ] = None,
-    days: Annotated[int, typer.Option(min=1, help="How long the certificate is valid.")] = 365,
+    host: Hosts = None,
+    days: Days = 365,
     as_json: AsJson = False,
 ) -> None:
-    """Issue an identity. To renew one, issue it again into a new folder, put that in the old one's place, restart."""
+    """Make key and certificate at once, for a party of one's own; other parties make their keys with `request`."""
     from datetime import timedelta
 
-    from services.identity import LOOPBACK, CertificateAuthority, Role
+    from services.identity import LOOPBACK, CertificateAuthority
     from zkcore.errors import Malformed
 
     with telling(as_json):
-        if role not in set(Role):
-            raise Malformed("ROLE", f"{role!r} is none of {', '.join(Role)}")
         if out.exists():
             raise Malformed(str(out), "exists already; keys are never overwritten, name a new folder")
         issuer = CertificateAuthority.load(folder)
-        identity = issuer.issue(Role(role), name, [*LOOPBACK, *(host or [])], timedelta(days=days))
+        identity = issuer.issue(_role(role), name, [*LOOPBACK, *(host or [])], timedelta(days=days))
         identity.save(out)
     until = identity.peer.x509.not_valid_after_utc.isoformat()
-    say(
-        as_json,
-        {"uri": identity.peer.uri, "valid_until": until, "folder": str(out)},
-        f"{identity.peer.uri} until {until}: {out}",
-    )
+    data = {"uri": identity.peer.uri, "valid_until": until, "folder": str(out)}
+    say(as_json, data, f"{identity.peer.uri} until {until}: {out}")
 
 
 @app.command("show")
@@ -93,3 +135,12 @@ def show(
         f"{peer.uri} until {ends.isoformat()}",
     )
     raise typer.Exit(1 if soon else 0)
+
+
+def _role(name: str) -> "Role":
+    from services.identity import Role
+    from zkcore.errors import Malformed
+
+    if name not in set(Role):
+        raise Malformed("ROLE", f"{name!r} is none of {', '.join(Role)}")
+    return Role(name)
