@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from services.cli.asking import telling
-from services.cli.output import AsJson, read_bytes, say
+from services.cli.output import AsJson, read_bytes, read_json, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -89,3 +89,20 @@ def change_trustees(
         parameter_files.save(replace(before, trustees=tuple(trustee), threshold_key=key), folder)
     data = {"folder": str(folder), "committee": key.fingerprint.hex(), "trustees": trustee}
     say(as_json, data, f"trustees {', '.join(trustee)}; committee {key.fingerprint.hex()}: {folder}")
+
+
+@app.command("model")
+def model(
+    folder: Annotated[Path, typer.Argument(help="Folder of the parameters.")],
+    scorecard: Annotated[Path, typer.Argument(help="The scorecard, a JSON file.")],
+    dataset: Annotated[str, typer.Option(help="The dataset that it is over.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print a scorecard's model hash: what a bank registers, and what an enterprise's policy names."""
+    from circuits.scorecard import Scorecard
+    from services import parameter_files
+
+    with telling(as_json):
+        schema = parameter_files.load(folder).named(dataset).schema
+        found = f"{Scorecard.from_dict(read_json(scorecard)).model_hash(schema):#066x}"
+    say(as_json, {"model_hash": found}, found)
