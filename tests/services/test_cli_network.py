@@ -155,9 +155,7 @@ def test_what_is_not_there_is_said_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "some" / "file").touch()
     for arguments, words in (
         (["query", "SELECT COUNT(*) FROM vat"], "zkshare up"),
-        (["down"], "zkshare up"),
         (["up", str(tmp_path / "some")], "not empty"),
-        (["up", "--schema", "vat.toml"], "go together"),
         (["score", "mill", "--config", str(tmp_path / "bank.toml")], "say --scorecard"),
     ):
         done = zkshare(tmp_path / "home", *arguments)

@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from services import bundles
 from services.certificate_requests import request, requested_key
-from services.files import InsecureKeyFile
+from services.configuration import load
+from services.files import InsecureKeyFile, write_secret
 from services.identity import Authority, CertificateAuthority, Identity, Role
-from services.key_files import WrongPassphrase
+from services.key_files import WrongPassphrase, save_secret
 from services.local import processes
 from services.local.folder import Folder
-from tests.services import parties
+from services.process import make
+from tests.services import client_files, parties
 from tests.services.conftest import Running
 from tests.services.test_cli_network import SCHEMA, write_records
 from zkcore.errors import Malformed, Refused
@@ -95,6 +97,21 @@ async def test_a_bundle_goes_to_its_owner(running: Running, tmp_path: Path) -> N
     path.chmod(0o644)
     with pytest.raises(InsecureKeyFile):
         bundles.load(path, parties.schema(), "correct horse")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_trustees_share_is_opened_by_its_passphrase_file(running: Running, tmp_path: Path) -> None:
+    network, share = running.network, parties.committee()[1][0]
+    path = client_files.write(tmp_path, running, Role.TRUSTEE, "trustee-1", 'passphrase_file = "passphrase"\n')
+    path.write_text(f'listen = "127.0.0.1:0"\ndatabase = "log.db"\nshare = "share.pem"\n{path.read_text()}')
+    save_secret(path.parent / "share.pem", share, "correct horse")
+    write_secret(path.parent / "passphrase", b"correct horse\n")
+    assert make(load("trustee", path, {}), network.ledger, network.workers)
+    (path.parent / "passphrase").write_text("another")
+    with pytest.raises(WrongPassphrase):
+        make(load("trustee", path, {}), network.ledger, network.workers)
+    (path.parent / "passphrase").unlink()
+    assert any(line.startswith("passphrase_file: ") for line in load("trustee", path, {}).missing_files())
 
 
 @pytest.fixture
