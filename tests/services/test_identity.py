@@ -8,7 +8,7 @@ import ssl
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -222,8 +222,15 @@ def test_signature_is_the_standard_one() -> None:
     assert int.from_bytes(ours[32:], "big") in (s, P256_ORDER - s)
 
 
-def test_files_are_private_and_load_again(tmp_path: Path) -> None:
-    os.umask(0)
+@pytest.fixture
+def files_for_everybody() -> Iterator[None]:
+    """New files are readable and writable by all, unless their maker says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_files_are_private_and_load_again(tmp_path: Path, files_for_everybody: None) -> None:
     BANK.save(tmp_path / "bank")
     AUTHORITY.save(tmp_path / "authority")
     for place in ("bank", "authority"):
