@@ -27,6 +27,10 @@ PADDING = 7
 """How many entries beyond the last sum the arrays of references and places have."""
 
 
+_LINE = 64
+"""Bytes of a line of the cache."""
+
+
 @inner
 def _add(like: Any, left: Any, p: Any, right: Any, q: Any, out: Any, place: Any, count: Any, work: Any) -> Any:
     for first in range(0, count, BATCH):
@@ -53,6 +57,13 @@ def _copy_g1(points: Any, references: Any, out: Any, place: Any, count: Any) -> 
 def _copy_g2(points: Any, references: Any, out: Any, place: Any, count: Any) -> Any:
     for k in range(count):
         copy_point(fp2_zero(), points, references[k], out, place[k])
+
+
+def aligned_points(count: int, words: int) -> Points:
+    """Room for ``count`` points, of which none shares a line of the processor's cache with another one."""
+    room = np.empty(2 * words * count + _LINE // 8, np.uint64)
+    first = -room.ctypes.data % _LINE // 8
+    return room[first : first + 2 * words * count].reshape(count, 2, words)
 
 
 def add_points(

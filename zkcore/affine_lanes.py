@@ -16,13 +16,16 @@ from zkcore.bn254 import P
 from zkcore.curve import reciprocal
 from zkcore.field_lanes import WIDTH, mask_bits, mask_from_bits
 from zkcore.kernel import inner
-from zkcore.lane_points import lanes_of, load_points, same_limbs, store_points
+from zkcore.lane_points import lanes_of, load_points, prefetch_points, same_limbs, store_points
 from zkcore.number import constant, load, one, select, square, store, zero
 
 BATCH = 4096
 """Sums that share an inversion of eight lanes."""
 ROOM = 2
 """Words of working memory for each word of a coordinate and each sum, enough for limbs of 52 bits."""
+
+_AHEAD = 6
+"""Groups of sums between asking memory for points and their use."""
 
 _quarter = constant(pow(4, -1, P))
 
@@ -44,6 +47,9 @@ def add_batch(
     rare = np.uint64(0)
     for group in range(groups):
         at = begin + WIDTH * group
+        ahead = min(at + WIDTH * _AHEAD, begin + WIDTH * (groups - 1))
+        prefetch_points(wide, left, p, ahead)
+        prefetch_points(wide, right, q, ahead)
         store(work, group, product)
         x1, x2 = load_points(wide, left, p, at)[0], load_points(wide, right, q, at)[0]
         unfit = same_limbs(x1, x2) | same_limbs(x1, zero(x1)) | same_limbs(x2, zero(x1))

@@ -100,6 +100,30 @@ def load_points(typingctx: Any, like: Any, points: Any, references: Any, at: Any
 
 
 @intrinsic
+def prefetch_points(typingctx: Any, like: Any, points: Any, references: Any, at: Any) -> Any:
+    """Ask memory for the points that ``references[at]`` to ``references[at + 7]`` name, to be loaded as ``like``."""
+    if not (isinstance(_base(like), LaneFieldType) and is_words(points) and _is_references(references)):
+        return None
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, array, names, first = arguments
+        named = _references(context, builder, references, names, first)
+        blocks = len(_parts(builder, like, like.constant(0)))
+        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        signature_ = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        fetch = cgutils.get_or_insert_function(builder.module, signature_, "llvm.prefetch.p0i8")
+        for lane in range(WIDTH):
+            index = builder.ashr(builder.extract_element(named, _INDEX(lane)), _WORD(1))
+            row = builder.mul(index, _WORD(8 * blocks))
+            for word in (*range(0, 8 * blocks, 8), 8 * blocks - 1):  # the last, as rows may begin within a line
+                place = _address(context, builder, points, array, builder.add(row, _WORD(word)))
+                builder.call(fetch, [builder.bitcast(place, byte), flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(like, points, references, types.intp), emit
+
+
+@intrinsic
 def store_points(typingctx: Any, points: Any, places: Any, at: Any, x: Any, y: Any, skip: Any) -> Any:
     """Write lane i's point as point ``places[at + i]``, except in the lanes of the mask ``skip``."""
     if not (isinstance(_base(x), LaneFieldType) and x == y and is_words(points) and _is_references(places)):

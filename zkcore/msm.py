@@ -10,13 +10,14 @@ Not constant-time: time and memory access follow the scalars.
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.affine import is_neutral_row
-from zkcore.affine_batch import PADDING, add_points, copy_points
+from zkcore.affine_batch import PADDING, add_points, aligned_points, copy_points
 from zkcore.buckets import BUCKET_COST, sum_buckets
 from zkcore.curve import (
     G1Point,
@@ -42,7 +43,8 @@ Rows = NDArray[np.uint64]
 SCALAR_BITS = 254
 _NARROWEST_WINDOW, _WIDEST_WINDOW = 4, 15
 _TASK_POINTS = 1 << 15
-"""Windows are taken together up to so many points, so that batches are large and their sums stay in fast memory."""
+"""Windows are taken together up to so many points, and their buckets apart from so many on, so that batches are large
+and their sums stay in fast memory."""
 
 
 @kernel
@@ -146,26 +148,41 @@ def _pair(references: Any, start: Any, p: Any, q: Any, pair_place: Any, single: 
     return pairs, singles, fullest
 
 
+def _blocks(start: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Runs of buckets, first and beyond the last, with about :data:`_TASK_POINTS` points each."""
+    marks = np.searchsorted(start[1:-1], np.arange(0, start[-1], _TASK_POINTS)) + 1
+    return list(pairwise(np.unique([*marks, len(start) - 1]).tolist()))
+
+
 def _sum_windows(points: Rows, digits: NDArray[np.int16], buckets: int, sums: Rows) -> None:
     """Row k of ``sums``, a projective point, becomes the sum of the points times row k of ``digits``."""
     all_buckets = digits.shape[0] * buckets
     references, start = np.empty(digits.size, np.int64), np.empty(all_buckets + 2, np.int64)
     _sort(digits, buckets, references, start)
-    used = int(start[-1])
-    p, q, pair_place = (np.empty(used // 2 + PADDING, np.int64) for _ in range(3))
-    single, single_place = (np.empty(min(used, all_buckets), np.int64) for _ in range(2))
+    blocks = _blocks(start)
+    most = max((int(start[end] - start[first]) for first, end in blocks), default=0)
+    widest = max((end - first for first, end in blocks), default=0)
+    p, q, pair_place = (np.empty(most // 2 + PADDING, np.int64) for _ in range(3))
+    single, single_place = (np.empty(min(most, widest), np.int64) for _ in range(2))
     words = points.shape[2]
-    source = points
-    out = np.empty(((used + all_buckets) // 2 + 1, 2, words), np.uint64)
-    spare = np.empty(((used + 3 * all_buckets) // 4 + 1, 2, words), np.uint64)
-    while True:
-        pairs, singles, fullest = _pair(references, start, p, q, pair_place, single, single_place)
-        add_points(source, p, source, q, out, pair_place, pairs)
-        copy_points(source, single, out, single_place, singles)
-        if fullest <= 1:
-            break
-        source, out, spare = out, spare, out
-    (_sum_buckets_g1 if words == 4 else _sum_buckets_g2)(out, start, buckets, sums)
+    rooms = aligned_points((most + widest) // 2 + 1, words), aligned_points((most + 3 * widest) // 4 + 1, words)
+    filled = aligned_points(min(int(start[-1]), all_buckets), words)
+    written = 0
+    for first, end in blocks:
+        named, local = references[start[first] : start[end]], start[first - 1 : end + 1] - start[first]
+        source, (out, spare) = points, rooms
+        while True:
+            pairs, singles, fullest = _pair(named, local, p, q, pair_place, single, single_place)
+            add_points(source, p, source, q, out, pair_place, pairs)
+            copy_points(source, single, out, single_place, singles)
+            if fullest <= 1:
+                break
+            source, out, spare = out, spare, out
+        filled[written : written + int(local[-1])] = out[: int(local[-1])]
+        start[first:end] = local[1:-1] + written
+        written += int(local[-1])
+    start[-1] = written
+    (_sum_buckets_g1 if words == 4 else _sum_buckets_g2)(filled, start, buckets, sums)
 
 
 @inner
@@ -232,8 +249,9 @@ def task_bytes(group: Group[Any], count: int) -> int:
     windows = min(max(1, _TASK_POINTS // max(1, count)), _windows(SCALAR_BITS, _NARROWEST_WINDOW))
     terms, buckets = windows * count, windows << (_best_window(dense) - 1)
     point = 64 * group.coordinates
-    indices = 8 * (terms + buckets) + 3 * 4 * terms + 16 * min(terms, buckets)
-    return indices + point * ((terms + buckets) // 2 + (terms + 3 * buckets) // 4 + 2) + 8 * PADDING * 3
+    indices = 8 * (terms + 2 * buckets) + 3 * 4 * terms + 16 * min(terms, buckets)
+    rooms = (terms + buckets) // 2 + (terms + 3 * buckets) // 4 + min(terms, buckets) + 5
+    return indices + point * rooms + 8 * PADDING * 3
 
 
 class MultiScalarSum:

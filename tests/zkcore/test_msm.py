@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from oracle import from_oracle, to_oracle
 from py_ecc import bn128
 
-from zkcore import affine, affine_lanes
+from zkcore import affine, affine_lanes, msm
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, R
 from zkcore.cpu import BACKEND
 from zkcore.errors import NotOnCurve, OutOfRange, WrongLength
 from zkcore.field import fp_zero
 from zkcore.groups import g1, g2
-from zkcore.limbs import to_limbs
+from zkcore.limbs import from_limbs, to_limbs
 from zkcore.msm import MultiScalarSum, multi_multiply_g1, multi_multiply_g2, signed_digits
 from zkcore.multiples import FixedBase
 from zkcore.tasks import run
@@ -65,6 +65,25 @@ def test_many_terms(case) -> None:
         points = group.multiply_each([generator] * count, logs)
         expected = group.multiply(generator, sum(a * b for a, b in zip(logs, factors, strict=True)))
         assert multi_multiply(points, factors) == expected
+
+
+@pytest.mark.parametrize("crowd", ["spread", "low", "high"])
+def test_more_terms_than_are_summed_together(crowd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets are summed in several blocks: evenly filled, or nearly all points in the first or the last bucket."""
+    count, width = 70_000, 12
+    monkeypatch.setattr(msm, "_best_window", lambda lengths: width)
+    factors = to_limbs([secrets.randbelow(R) for _ in range(count)])
+    numbers = [secrets.randbelow(R) for _ in range(1000)]
+    points = np.empty((len(numbers), 2, 4), np.uint64)
+    FixedBase(g1, G1_GENERATOR).multiply(to_limbs(numbers), points)
+    if crowd != "spread":
+        digit = 1 if crowd == "low" else 1 << (width - 1)
+        factors[1000:] = to_limbs([sum(digit << width * place for place in range(253 // width))])
+    many = np.ascontiguousarray(np.resize(points, (count, 2, 4)))
+    total = MultiScalarSum(g1, many, factors)
+    run(total.tasks(), None)
+    scalar = sum(a * b for a, b in zip(from_limbs(factors), numbers * (count // 1000), strict=True)) % R
+    assert g1.decode(total.result()[np.newaxis])[0] == g1.multiply(G1_GENERATOR, scalar)
 
 
 def test_one_point_many_times(case) -> None:
