@@ -2,15 +2,18 @@
 
 :data:`METHODS` names every method of every service with the roles that may call it; :class:`Gate` is the server
 interceptor that holds callers to it. A method that is not in the table is open to nobody. The gate also parses and
-validates each request by the rules of its proto, bounds the time of a call, turns refusals into rich statuses, keeps
-what goes wrong inside from leaking, and logs one line a call: method, caller, outcome, never contents.
+validates each request by the rules of its proto, holds each caller to its limits (:mod:`services.limits`), turns
+refusals into rich statuses, keeps what goes wrong inside from leaking, logs one line a call (method, caller, outcome,
+never contents), and writes calls that change or reveal something to the audit log (:mod:`services.audit`).
 
 Rights that depend on contents (a record's subject, a querier's datasets) are checked where the contents are known.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import grpc
@@ -18,12 +21,15 @@ import grpc.aio
 import protovalidate
 import structlog
 from google.protobuf.message import DecodeError, Message
+from opentelemetry import trace
 
+from services.audit import AuditLog
 from services.errors import NotPermitted, Unreachable
 from services.identity import PeerIdentity, Role
 from services.identity import caller as calling_party
+from services.limits import USUAL, Account, Callers, Limits
 from services.metrics import CALL_SECONDS, CALLS, COHORT_REFUSALS
-from services.status import abort
+from services.status import abort, code_of
 from services.store import StoreError
 from zkcore.errors import Malformed, Refused
 
@@ -66,8 +72,24 @@ LONG_LIVED = frozenset(
 )
 """Streams that end when the caller or the server wants, not after a time."""
 
-TIME_LIMIT = 300.0
-"""Seconds that any other call may take, whatever deadline its caller sets."""
+AUDITED = frozenset(
+    {
+        "/zkshare.v1.SubmissionService/Submit",
+        "/zkshare.v1.SubmissionService/SubmitMany",
+        "/zkshare.v1.SubmissionService/GetReceipt",
+        "/zkshare.v1.LogService/StreamEntries",
+        "/zkshare.v1.AggregateService/Query",
+        "/zkshare.v1.CreditService/RequestScore",
+        "/zkshare.v1.CreditService/GetScore",
+        "/zkshare.v1.CreditService/ListRequests",
+        "/zkshare.v1.CreditService/WatchRequests",
+        "/zkshare.v1.CreditService/SubmitScoreProof",
+        "/zkshare.v1.CreditService/Decline",
+        "/zkshare.v1.TrusteeService/DecryptShare",
+        "/zkshare.v1.DepartmentService/GetOpening",
+    }
+)
+"""Methods that change something, or reveal what is not for everybody."""
 
 PROTECTING = frozenset({"cohort_too_small", "atom_too_small", "mixed_keys"})
 """Checks that refuse a query so that no cohort shows a single record."""
@@ -85,10 +107,15 @@ class Gate(grpc.aio.ServerInterceptor):
     ----------
     party
         Name of the party whose server it guards, for the log.
+    limits
+        What each caller may ask.
     """
 
-    def __init__(self, party: str) -> None:
+    def __init__(self, party: str, limits: Limits = USUAL) -> None:
         self._party = party
+        self._limits = limits
+        self._callers = Callers(limits)
+        self.audit: AuditLog | None = None
         self._log = _log.bind(party=party)
 
     async def intercept_service(
@@ -116,12 +143,19 @@ class Gate(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             started = time.monotonic()
             caller: PeerIdentity | None = None
+            entry: _Entry | None = None
             try:
-                caller = self._admit(method, context)
-                async with asyncio.timeout(TIME_LIMIT):
-                    response = await behaviour(_checked(request, parse), context)
+                caller = calling_party(context)
+                with self._callers.call(caller.uri) as account:
+                    _permit(method, caller)
+                    async with asyncio.timeout(self._limits.seconds):
+                        entry = await self._entry(method, caller)
+                        checked = self._checked(method, request, parse, account, entry)
+                        response = await behaviour(checked, context)
+                        if entry is not None:
+                            await entry.close("OK")
             except BaseException as error:
-                await self._fail(method, caller, started, error, context)
+                await self._fail(method, caller, started, error, context, entry)
                 raise
             self._done(method, caller, started)
             return response
@@ -129,24 +163,62 @@ class Gate(grpc.aio.ServerInterceptor):
         return call
 
     def _stream(self, method: str, behaviour: Behaviour, parse: Callable[[bytes], Message]) -> Behaviour:
-        limit = None if method in LONG_LIVED else TIME_LIMIT
+        limit = None if method in LONG_LIVED else self._limits.seconds
 
         async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             started = time.monotonic()
             caller: PeerIdentity | None = None
+            entry: _Entry | None = None
             try:
-                caller = self._admit(method, context)
-                async with asyncio.timeout(limit):
-                    async for response in behaviour(_checked(request, parse), context):
-                        yield response
+                caller = calling_party(context)
+                with self._callers.call(caller.uri) as account:
+                    _permit(method, caller)
+                    async with asyncio.timeout(limit):
+                        entry = await self._entry(method, caller)
+                        checked = self._checked(method, request, parse, account, entry)
+                        if entry is not None:  # a stream reveals as it goes: on disk before its first message
+                            await entry.open()
+                        async for response in behaviour(checked, context):
+                            yield response
+                        if entry is not None:
+                            await entry.close("OK")
             except GeneratorExit:
+                if entry is not None:
+                    entry.close_later("CANCELLED")
                 raise
             except BaseException as error:
-                await self._fail(method, caller, started, error, context)
+                await self._fail(method, caller, started, error, context, entry)
                 raise
             self._done(method, caller, started)
 
         return call
+
+    async def _entry(self, method: str, caller: PeerIdentity) -> "_Entry | None":
+        """The audit log's entry of a call that must have one; raises Unreachable while none can be written."""
+        if self.audit is None or method not in AUDITED:
+            return None
+        await self.audit.ready()
+        return _Entry(self.audit, method, caller)
+
+    def _checked(
+        self, method: str, request: Any, parse: Callable[[bytes], Message], account: Account, entry: "_Entry | None"
+    ) -> Any:
+        """The request, or stream of requests, counted, parsed and held to size and the rules of its proto."""
+        if isinstance(request, bytes):
+            return self._one(method, request, parse, entry)
+
+        async def each() -> AsyncIterator[Message]:
+            async for item in request:
+                await self._callers.take(account)
+                yield self._one(method, item, parse, entry)
+
+        return each()
+
+    def _one(self, method: str, encoded: bytes, parse: Callable[[bytes], Message], entry: "_Entry | None") -> Message:
+        self._limits.check_size(method, len(encoded))
+        if entry is not None:
+            entry.take(encoded)
+        return validated(encoded, parse)
 
     def _done(self, method: str, caller: PeerIdentity, started: float) -> None:
         self._log.info("call", method=method, caller=_name(caller), outcome="ok", ms=_milliseconds(started))
@@ -159,12 +231,6 @@ class Gate(grpc.aio.ServerInterceptor):
         if method not in LONG_LIVED:
             CALL_SECONDS.labels(self._party, method).observe(time.monotonic() - started)
 
-    def _admit(self, method: str, context: grpc.aio.ServicerContext) -> PeerIdentity:
-        caller = calling_party(context)
-        if caller.role not in METHODS.get(method, frozenset()):
-            raise NotPermitted("caller.role", f"a certificate of role {caller.role} does not open {method}")
-        return caller
-
     async def _fail(
         self,
         method: str,
@@ -172,8 +238,10 @@ class Gate(grpc.aio.ServerInterceptor):
         started: float,
         error: BaseException,
         context: grpc.aio.ServicerContext,
+        entry: "_Entry | None",
     ) -> None:
         """Logs a failed call and ends it with a status, if it still can be ended; raises what gRPC raises then."""
+        await _close(entry, error)
         log = self._log.bind(method=method, caller=_name(caller), ms=_milliseconds(started))
         self._count(method, started, error.check if isinstance(error, Refused) else type(error).__name__)
         if isinstance(error, StoreError):
@@ -195,16 +263,73 @@ class Gate(grpc.aio.ServerInterceptor):
         await context.abort(grpc.StatusCode.INTERNAL, "the server failed; its log says where")
 
 
-def _checked(request: Any, parse: Callable[[bytes], Message]) -> Any:
-    """The request, or stream of requests, parsed and held to the rules of its proto."""
-    if isinstance(request, bytes):
-        return validated(request, parse)
+class _Entry:
+    """What the audit log says of one call. A stream's digest is the SHA-256 over those of its messages."""
 
-    async def each() -> AsyncIterator[Message]:
-        async for item in request:
-            yield validated(item, parse)
+    def __init__(self, audit: AuditLog, method: str, caller: PeerIdentity) -> None:
+        self._audit = audit
+        span = trace.get_current_span().get_span_context()
+        self._fields = {
+            "caller": caller.uri,
+            "certificate": caller.fingerprint.hex(),
+            "method": method,
+            "trace": trace.format_trace_id(span.trace_id) if span.is_valid else "",
+        }
+        self._closed = False
+        self._messages = 0
+        self._last, self._all = b"", sha256()
 
-    return each()
+    def take(self, encoded: bytes) -> None:
+        """Counts a message of the request in."""
+        self._messages += 1
+        self._last = sha256(encoded).digest()
+        self._all.update(self._last)
+
+    async def open(self) -> None:
+        """Writes that a stream began."""
+        await self._audit.record(**self._said("BEGUN", ""))
+
+    async def close(self, code: str, check: str = "") -> None:
+        """Writes how the call ended, once: if that failed, the log counts it as missing."""
+        if not self._closed:
+            self._closed = True
+            await self._audit.record(**self._said(code, check))
+
+    def close_later(self, code: str) -> None:
+        """The same for a call that nobody waits for."""
+        if not self._closed:
+            self._closed = True
+            self._audit.record_later(**self._said(code, ""))
+
+    def _said(self, code: str, check: str) -> dict[str, Any]:
+        digest = self._last if self._messages == 1 else self._all.digest()
+        said = {**self._fields, "messages": self._messages, "request": digest.hex(), "outcome": code}
+        return said | {"check": check} if check else said
+
+
+async def _close(entry: _Entry | None, error: BaseException) -> None:
+    """Writes down how a call failed; what cannot be written is counted, and the call ends as it would have."""
+    if entry is None:
+        return
+    if isinstance(error, asyncio.CancelledError):
+        entry.close_later("CANCELLED")
+        return
+    check = error.check if isinstance(error, Refused) else ""
+    with contextlib.suppress(Unreachable):
+        await entry.close(_code(error), check)
+
+
+def _code(error: BaseException) -> str:
+    if isinstance(error, StoreError):
+        return "UNAVAILABLE"
+    if isinstance(error, Refused):
+        return code_of(error).name
+    return "DEADLINE_EXCEEDED" if isinstance(error, TimeoutError) else "INTERNAL"
+
+
+def _permit(method: str, caller: PeerIdentity) -> None:
+    if caller.role not in METHODS.get(method, frozenset()):
+        raise NotPermitted("caller.role", f"a certificate of role {caller.role} does not open {method}")
 
 
 def validated(encoded: bytes, parse: Callable[[bytes], M]) -> M:

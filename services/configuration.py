@@ -28,6 +28,9 @@ trustees.<name> ``"host:port"`` of each trustee                                 
 keys           folder of the circuits' proving keys (``services.keys``)            enterprise
 outbox         folder of what it filed, and of receipts; ``outbox`` unless told    enterprise
 policy         file that says which requests it consents to (``services.consent``) enterprise, if it answers requests
+audit          file of the audit log; beside the database unless told              node, trustee, department
+limits.<name>  what a caller may ask: ``message_bytes``, ``calls_a_second``,       node, trustee, department
+               ``burst``, ``at_once``, ``seconds`` (``services.limits``)
 departments.<name> ``"host:port"`` of each department                              enterprise
 offices.<dataset> name of the department that answers for a dataset                enterprise
 =============  ==================================================================  ===================================
@@ -41,8 +44,9 @@ from pathlib import Path
 from typing import Any
 
 from services.identity import parse_party_uri
+from services.limits import MESSAGE_LIMIT, Limits
 from services.policy import Rights
-from services.server import FREE_PORT, Address
+from services.server import FREE_PORT, GUARD, Address, Guard
 from services.store.opening import is_url
 from zkcore.errors import Malformed
 
@@ -57,16 +61,26 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "tax_agency": ("node",),
 }
 OPTIONAL: Mapping[str, tuple[str, ...]] = {
-    "node": ("segments", "web"),
-    "trustee": ("segments", "passphrase_file"),
+    "node": ("segments", "audit", "web"),
+    "trustee": ("segments", "audit", "passphrase_file"),
+    "department": ("audit",),
     "enterprise": ("outbox", "policy"),
 }
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "node": ("ledger", "rights", "trustees"),
-    "trustee": ("ledger", "rights"),
+    "node": ("ledger", "rights", "trustees", "limits"),
+    "trustee": ("ledger", "rights", "limits"),
+    "department": ("ledger", "limits"),
     "enterprise": ("ledger", "departments", "offices"),
 }
 LEDGER = ("file", "url", "address", "key")
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "message_bytes": (16 * 1024, MESSAGE_LIMIT),
+    "calls_a_second": (1, 1_000_000),
+    "burst": (1, 10_000_000),
+    "at_once": (1, 100_000),
+    "seconds": (1, 3600),
+}
+"""The least and the most of each limit. Time is above 100 s where a trustee replicates a log before it answers."""
 WRITERS = ("node", "department", "bank")
 
 
@@ -94,6 +108,7 @@ class Configuration:
     node: Address | None = None
     share: Path | None = None
     segments: Path | None = None
+    guard: Guard = GUARD
     web: Address | None = None
     datasets: tuple[str, ...] = ()
     rights: Rights = field(default_factory=lambda: Rights({}))
@@ -133,8 +148,13 @@ def load(role: str, path: Path, environment: Mapping[str, str] = os.environ) -> 
         if key not in LEDGER:
             raise Malformed(f"ledger.{key}", f"there is no such key; there are {', '.join(LEDGER)}")
     values |= {key: environment[f"ZKSHARE_{key.upper()}"] for key in single if f"ZKSHARE_{key.upper()}" in environment}
-    names = {key: f"ZKSHARE_LEDGER_{key.upper()}" for key in LEDGER}
-    ledger |= {key: environment[name] for key, name in names.items() if name in environment}
+    sections = {"ledger": (ledger, tuple(LEDGER))}
+    if "limits" in known:
+        values["limits"] = _table(values, "limits")
+        sections["limits"] = (values["limits"], tuple(LIMITS))
+    for section, (table, keys) in sections.items():
+        names = {key: f"ZKSHARE_{section}_{key}".upper() for key in keys}
+        table |= {key: environment[name] for key, name in names.items() if name in environment}
     return _configuration(role, values, ledger, path.parent)
 
 
@@ -184,6 +204,7 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
         share=path(values, "share", "share") if role == "trustee" else None,
         keys=path(values, "keys", "keys") if role == "enterprise" else None,
         **optional,
+        guard=Guard(_limits(values), _audit(role, values, location, folder)) if serves else GUARD,
         web=_address(_text(values, "web", "web"), "web") if "web" in values else None,
         datasets=tuple(datasets),
         rights=Rights.from_dict(rights),
@@ -244,11 +265,35 @@ def _check_parties(value: Any, part: str) -> None:
             raise Malformed(part, f"{uri} names no party; write zkshare://<role>/<name>") from None
 
 
-def _count(value: Any, part: str) -> int:
+def _limits(values: dict[str, Any]) -> Limits:
+    table = values.get("limits", {})
+    for key in table:
+        if key not in LIMITS:
+            raise Malformed(f"limits.{key}", f"there is no such key; there are {', '.join(LIMITS)}")
+    told = {key: _count(value, f"limits.{key}", *LIMITS[key]) for key, value in table.items()}
+    if "calls_a_second" in told and "burst" not in told:
+        told["burst"] = 2 * told["calls_a_second"]
+    return Limits(**told)
+
+
+def _audit(role: str, values: dict[str, Any], database: str, folder: Path) -> Path:
+    """The audit log's file: as told, else beside the database's file or the folder of the ciphertexts."""
+    if "audit" in values:
+        return folder / _text(values, "audit", "audit")
+    if not is_url(database):
+        return (folder / database).with_suffix(".audit")
+    return (
+        (folder / _text(values, "segments", "segments")).with_suffix(".audit")
+        if "segments" in values
+        else (folder / f"{role}.audit")
+    )
+
+
+def _count(value: Any, part: str, least: int = 1, most: int = 1024) -> int:
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1024:
-        raise Malformed(part, "must be a whole number from 1 to 1024")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise Malformed(part, f"must be a whole number from {least} to {most}")
     return value
 
 

@@ -19,7 +19,7 @@ from services.identity import Identity, caller
 from services.ledger import Ledger
 from services.parameters import PublicParameters
 from services.record_book import RecordBook
-from services.server import FREE_PORT, Address, Server, Workers
+from services.server import FREE_PORT, GUARD, Address, Guard, Server, Workers
 from services.store.opening import open_database
 
 
@@ -35,11 +35,14 @@ class DepartmentConfig:
         Names of the datasets that it answers for.
     listen
         Where it listens.
+    guard
+        Limits of callers, and the audit log.
     """
 
     database: Path | str
     datasets: tuple[str, ...]
     listen: Address = FREE_PORT
+    guard: Guard = GUARD
 
 
 class Department(rpc.DepartmentServiceServicer):
@@ -65,7 +68,7 @@ class Department(rpc.DepartmentServiceServicer):
         self._parameters = parameters
         self._ledger = ledger
         self._workers = workers
-        self._server = Server(identity, config.listen, [self])
+        self._server = Server(identity, config.listen, [self], config.guard)
 
     @property
     def address(self) -> Address:

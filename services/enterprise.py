@@ -62,7 +62,7 @@ STREAM_TIME = 300.0
 WATCH_TIME = 600.0
 """Seconds after which a watched stream of requests is opened anew."""
 
-PASSING = frozenset({"unreachable", "busy"})
+PASSING = frozenset({"unreachable", "busy", "over_limit"})
 """Checks that say nothing about a request: it is neither answered nor declined, but taken up again."""
 
 Consent = Callable[[ScoreRequest], bool | Awaitable[bool]]

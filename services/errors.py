@@ -102,5 +102,17 @@ class Busy(Refused):
     """More work is waiting than the server takes on; trying again later may succeed."""
 
 
+class MessageTooLarge(Refused):
+    """The message has more bytes than the method takes; no waiting makes it smaller."""
+
+
+class OverLimit(Refused):
+    """The caller asks for more than the server grants each; trying again after `seconds` may succeed."""
+
+    def __init__(self, part: str, why: str, seconds: float = 1.0) -> None:
+        super().__init__(part, why)
+        self.seconds = seconds
+
+
 class Unreachable(Refused):
     """Another party or the ledger does not answer; trying again later may succeed."""

@@ -23,6 +23,15 @@ BATCH_SIZE = Histogram(
 WAITING = Gauge("zkshare_work_waiting", "Calls for CPU work that run or wait for a thread.")
 LOG_ENTRIES = Gauge("zkshare_log_entries", "Entries of the submission log.", ["party"])
 LEDGER_LAG = Gauge("zkshare_ledger_lag_entries", "Entries of the log that no head on the ledger covers.", ["party"])
+LIMITED = Counter(
+    "zkshare_limited",
+    "Calls refused, or messages of streams held back, by the limit that they met.",
+    ["limit"],
+)
+CALLERS_KNOWN = Gauge("zkshare_callers", "Callers of whom limits are kept in mind now.")
+LOG_LINES_LOST = Counter("zkshare_log_lines_lost", "Lines of the log that could not be written.")
+AUDIT_RECORDS = Gauge("zkshare_audit_records", "Records of the audit log.", ["party"])
+AUDIT_FAILURES = Counter("zkshare_audit_failures", "Records that could not be written to the audit log.", ["party"])
 COHORT_REFUSALS = Counter("zkshare_cohort_refusals", "Queries refused to protect a cohort, by check.", ["check"])
 
 

@@ -24,7 +24,7 @@ from services.node import Node, NodeConfig
 from services.parameters import Dataset, PublicParameters
 from services.policy import Rights
 from services.prover import DatasetProver
-from services.server import FREE_PORT, Workers
+from services.server import FREE_PORT, Guard, Workers
 from services.trustee import Trustee, TrusteeConfig
 
 OPERATOR = "operator"
@@ -198,6 +198,7 @@ class LocalNetwork:
                 anchor_seconds=self._anchor_seconds,
                 web=FREE_PORT,
                 segments=self._directory / "node.segments",
+                guard=Guard(audit=self._directory / "node.audit"),
             ),
             operator,
             self.parameters,
@@ -209,7 +210,8 @@ class LocalNetwork:
         for name, share in zip(self._plan.trustees, self._plan.shares, strict=True):
             self._progress(name)
             segments = self._directory / f"{name}.segments"
-            config = TrusteeConfig(self._database(name), self.node.address, self.rights, segments=segments)
+            guard = Guard(audit=self._directory / f"{name}.audit")
+            config = TrusteeConfig(self._database(name), self.node.address, self.rights, segments=segments, guard=guard)
             trustee = Trustee(
                 config,
                 self.identity(Role.TRUSTEE, name),
@@ -230,7 +232,7 @@ class LocalNetwork:
             self._progress(name)
             datasets = tuple(dataset.schema.name for dataset in self._plan.datasets if dataset.department == name)
             department = Department(
-                DepartmentConfig(self._database(name), datasets),
+                DepartmentConfig(self._database(name), datasets, guard=Guard(audit=self._directory / f"{name}.audit")),
                 self.identity(Role.DEPARTMENT, name),
                 self.parameters,
                 self.ledger.acting_as(accounts[Role.DEPARTMENT, name]),

@@ -28,7 +28,7 @@ from services.policy import Rights
 from services.proving import VerificationServicer
 from services.releases import Releases
 from services.replication import LogServicer
-from services.server import FREE_PORT, Address, Repeated, Server, Servicer, Workers, channel
+from services.server import FREE_PORT, GUARD, Address, Guard, Repeated, Server, Servicer, Workers, channel
 from services.store import StoreError
 from services.store.opening import open_database, segments_of
 from services.submission import Intake, SubmissionServicer
@@ -63,6 +63,8 @@ class NodeConfig:
         Where it shows its page and offers its services over HTTPS; None for nowhere.
     segments
         Directory of the log's ciphertexts; None for one beside the database's file.
+    guard
+        Limits of callers, and the audit log.
     """
 
     database: Path | str
@@ -71,6 +73,7 @@ class NodeConfig:
     anchor_seconds: float = 5.0
     web: Address | None = None
     segments: Path | None = None
+    guard: Guard = GUARD
 
 
 class Node:
@@ -152,7 +155,7 @@ class Node:
             self._credit,
             self._verification,
         ]
-        self._server = Server(self._identity, self._config.listen, servicers)
+        self._server = Server(self._identity, self._config.listen, servicers, self._config.guard)
         await self._intake.start()
         await self._verification.start()
         await self._server.start()

@@ -50,7 +50,9 @@ def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Part
         return _trustee(configuration, identity, parameters, ledger, workers)
     if configuration.role == "enterprise":
         return EnterpriseAgent(Connection(configuration, identity, parameters, ledger, workers))
-    office = DepartmentConfig(configuration.database, configuration.datasets, configuration.listen)
+    office = DepartmentConfig(
+        configuration.database, configuration.datasets, configuration.listen, guard=configuration.guard
+    )
     return Department(office, identity, parameters, ledger, workers)
 
 
@@ -66,6 +68,7 @@ def _node(
         configuration.listen,
         web=configuration.web,
         segments=configuration.segments,
+        guard=configuration.guard,
     )
     return Node(config, identity, parameters, ledger, workers)
 
@@ -81,6 +84,7 @@ def _trustee(
         configuration.rights,
         configuration.listen,
         segments=configuration.segments,
+        guard=configuration.guard,
     )
     opened_by = configuration.passphrase_file
     share = load_secret(KeyShare, configuration.share, read_passphrase(opened_by) if opened_by else None)

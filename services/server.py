@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import grpc
@@ -19,8 +20,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.access import Gate
+from services.audit import AuditHead, AuditLog
 from services.errors import Busy
 from services.identity import Identity, Role
+from services.limits import MESSAGE_LIMIT, USUAL, Limits
 from services.metrics import WAITING
 from services.status import from_rpc_error
 from services.tracing import client_interceptors, server_interceptors
@@ -29,8 +32,6 @@ from zkcore.errors import Refused
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MESSAGE_LIMIT = 20 * 1024 * 1024
-"""Bytes of the largest message either side takes: an aggregate receipt of 16 MiB with room to spare."""
 STREAMS_PER_CONNECTION = 256
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -44,6 +45,8 @@ RECONNECTING: tuple[tuple[str, Any], ...] = (
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
 """A party that was restarted is met again within two seconds; gRPC alone waits up to two minutes."""
+NOTE_SECONDS = 60.0
+"""How often the audit log's head is logged."""
 DEADLINE = 60.0
 """Seconds after which a client gives up on a call unless it says otherwise."""
 
@@ -146,24 +149,58 @@ FREE_PORT = Address()
 """A port that is free, on loopback."""
 
 
+@dataclass(frozen=True)
+class Guard:
+    """How a party guards itself.
+
+    Attributes
+    ----------
+    limits
+        What each caller may ask.
+    audit
+        File of the audit log; None for none.
+    """
+
+    limits: Limits = USUAL
+    audit: Path | None = None
+
+
+GUARD = Guard()
+"""Usual limits, no audit log."""
+
+
 class Server:
     """A gRPC server of one party, made of its servicers.
 
     Use :meth:`start`, then :attr:`address`; :meth:`stop` lets running calls end before it closes.
+
+    Parameters
+    ----------
+    guard
+        Limits of its callers, and where its audit log is.
     """
 
-    def __init__(self, identity: Identity, listen: Address, servicers: Iterable[Servicer]) -> None:
+    def __init__(
+        self, identity: Identity, listen: Address, servicers: Iterable[Servicer], guard: Guard = GUARD
+    ) -> None:
+        self._guard = guard
         self._identity = identity
         self._listen = listen
         self._servicers = tuple(servicers)
         self._server: grpc.aio.Server | None = None
         self._health: Any = None
         self._party = f"{identity.role}/{identity.name}"
-        self.gate = Gate(self._party)
+        self.gate = Gate(self._party, self._guard.limits)
+        self._noting = Repeated("audit head", self._note_head, NOTE_SECONDS)
+        self._noted: AuditHead | None = None
         self.address = listen
 
     async def start(self) -> None:
-        """Binds the port and serves."""
+        """Opens the audit log, binds the port and serves."""
+        if self._guard.audit is not None:
+            self.gate.audit = await asyncio.to_thread(AuditLog, self._guard.audit, self._party)
+            await self._note_head()
+            self._noting.start()
         server = grpc.aio.server(interceptors=[*server_interceptors(), self.gate], options=OPTIONS)
         names = [servicer.DESCRIPTOR.full_name for servicer in self._servicers]
         for servicer in self._servicers:
@@ -192,6 +229,16 @@ class Server:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
         self._server = None
+        if self.gate.audit is not None:
+            await self._noting.stop()
+            await self.gate.audit.close()
+            await self._note_head()
+
+    async def _note_head(self) -> None:
+        """Logs the audit log's head if it moved, so that a shortened file shows against the log lines."""
+        if self.gate.audit is not None and self.gate.audit.head != self._noted:
+            self._noted = self.gate.audit.head
+            _log.info("audit head", party=self._party, records=self._noted.size, hash=self._noted.hash)
 
 
 def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:

@@ -6,6 +6,7 @@ What time may heal carries a ``RetryInfo`` besides. The client raises a refusal 
 Any other exception of a server becomes INTERNAL without details, so that nothing of its inside leaks.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -48,6 +49,7 @@ CODES: dict[str, int] = {
     "too_few_shares": code_pb2.UNAVAILABLE,
     "unreachable": code_pb2.UNAVAILABLE,
     "busy": code_pb2.RESOURCE_EXHAUSTED,
+    "over_limit": code_pb2.RESOURCE_EXHAUSTED,
 }
 """gRPC code of a refusal by the name of its check; INVALID_ARGUMENT for all others."""
 
@@ -88,11 +90,19 @@ def to_status(refused: Refused) -> status_pb2.Status:
     info = error_info(refused)
     status = status_pb2.Status(code=number, message=f"{info.metadata['part']}: {info.metadata['why']}")
     status.details.add().Pack(info)
-    if refused.check in RETRY_MILLISECONDS:
+    milliseconds = RETRY_MILLISECONDS.get(refused.check)
+    if isinstance(refused, errors.OverLimit):
+        milliseconds = max(1, math.ceil(1000 * refused.seconds))
+    if milliseconds is not None:
         delay = Duration()
-        delay.FromMilliseconds(RETRY_MILLISECONDS[refused.check])
+        delay.FromMilliseconds(milliseconds)
         status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
     return status
+
+
+def code_of(refused: Refused) -> grpc.StatusCode:
+    """The gRPC code of a refusal."""
+    return BY_NUMBER[to_status(refused).code]
 
 
 async def abort(context: grpc.aio.ServicerContext, refused: Refused) -> NoReturn:

@@ -28,7 +28,7 @@ from services.policy import Plan, Rights
 from services.receipts import decryption_context
 from services.releases import Releases
 from services.replication import Replica
-from services.server import FREE_PORT, Address, Repeated, Server, Workers, channel
+from services.server import FREE_PORT, GUARD, Address, Guard, Repeated, Server, Workers, channel
 from services.store.opening import open_database, segments_of
 from services.verification import SubmissionVerifier
 
@@ -51,6 +51,8 @@ class TrusteeConfig:
         How often it looks for new heads on the ledger; a query makes it look at once.
     segments
         Directory of the replica's ciphertexts; None for one beside the database's file.
+    guard
+        Limits of callers, and the audit log.
     """
 
     database: Path | str
@@ -59,6 +61,7 @@ class TrusteeConfig:
     listen: Address = FREE_PORT
     follow_seconds: float = 1.0
     segments: Path | None = None
+    guard: Guard = GUARD
 
 
 class Trustee(rpc.TrusteeServiceServicer):
@@ -83,7 +86,7 @@ class Trustee(rpc.TrusteeServiceServicer):
         self._ledger = ledger
         self._workers = workers
         self._clock = clock
-        self._server = Server(identity, config.listen, [self])
+        self._server = Server(identity, config.listen, [self], config.guard)
         self._following = Repeated("follow", self._follow, config.follow_seconds)
 
     @property

@@ -29,6 +29,7 @@ COMMANDS = (
     "receipt",
     "column",
     "committee",
+    "audit",
     "bench",
     "info",
 )

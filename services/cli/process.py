@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO, cast
 
 import typer
 
@@ -48,6 +48,7 @@ def _serve(configuration: "Configuration", file: Path) -> None:
     import structlog
 
     from services import tracing
+    from services.log_lines import Lossy
     from services.process import serve
     from services.store import StoreError
 
@@ -55,7 +56,7 @@ def _serve(configuration: "Configuration", file: Path) -> None:
     before_the_last = structlog.get_config()["processors"][:-1]
     structlog.configure(
         processors=[*before_the_last, tracing.add_trace_id, structlog.processors.JSONRenderer()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lossy(sys.stderr))),
     )
     try:
         tracing.start(role)

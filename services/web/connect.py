@@ -28,7 +28,8 @@ from protobuf.wkt import Any as AnyMessage
 from starlette.responses import JSONResponse
 
 from services.access import Gate
-from services.server import MESSAGE_LIMIT, Servicer
+from services.limits import MESSAGE_LIMIT
+from services.server import Servicer
 from services.status import DETAILS
 from services.web.server import PEER
 

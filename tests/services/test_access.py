@@ -18,7 +18,8 @@ from services.api import generate
 from services.api.zkshare.v1 import credit_pb2, log_pb2, log_pb2_grpc, submission_pb2, submission_pb2_grpc
 from services.errors import AlreadySubmitted
 from services.identity import CertificateAuthority, Role, caller
-from services.server import Address, Server, channel
+from services.limits import LARGE, Limits
+from services.server import Address, Guard, Server, Servicer, channel
 from services.status import Refusal, from_rpc_error
 from services.store import Unavailable
 
@@ -42,7 +43,7 @@ def path(method: MethodDescriptor) -> str:
 def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
     assert set(access.METHODS) == {path(method) for method in all_methods()}
     assert all(access.METHODS.values()), "a method that nobody may call"
-    assert set(access.METHODS) >= access.LONG_LIVED
+    assert set(access.METHODS) >= access.LONG_LIVED | access.AUDITED | LARGE
 
 
 class LogService(log_pb2_grpc.LogServiceServicer):
@@ -199,11 +200,18 @@ async def test_a_store_that_fails_is_said_to_be_unreachable(connect: Any) -> Non
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE and refusal(caught).part == "store"
 
 
-async def test_calls_have_an_end(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "TIME_LIMIT", 0.05)
-    async with connect() as there:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await log_pb2_grpc.LogServiceStub(there).GetConsistency(log_pb2.GetConsistencyRequest(first=1, second=2))
+async def test_calls_have_an_end(authority: CertificateAuthority) -> None:
+    servicers: list[Servicer] = [LogService()]
+    node = authority.issue(Role.OPERATOR, "node")
+    running = Server(node, Address(), servicers, Guard(Limits(seconds=1)))
+    await running.start()
+    try:
+        async with channel(authority.issue(Role.BANK, "b"), running.address, Role.OPERATOR, "node") as there:
+            request = log_pb2.GetConsistencyRequest(first=1, second=2)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await log_pb2_grpc.LogServiceStub(there).GetConsistency(request)
+    finally:
+        await running.stop(0)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 

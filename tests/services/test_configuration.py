@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.configuration import load
+from services.limits import Limits
 from services.server import Address
 from zkcore.errors import Malformed
 
@@ -64,6 +65,11 @@ def test_environment_takes_the_place_of_values(tmp_path: Path) -> None:
         ('["zkshare://tax_agency/agency"]', '"all"', "rights.vat"),
         ("tax_agency", "tax-agency", "rights.vat"),
         ("listen", "threads = 0\nlisten", "threads"),
+        ("[rights]", "[limits]\ncalls = 3\n[rights]", "limits.calls"),
+        ("[rights]", "[limits]\nseconds = 0\n[rights]", "limits.seconds"),
+        ("[rights]", "[limits]\nmessage_bytes = 20971521\n[rights]", "limits.message_bytes"),
+        ("listen", "limits = 3\nlisten", "limits"),
+        ("listen", "audit = 3\nlisten", "audit"),
         ("listen", "listen listen", "trustee.toml"),
     ],
 )
@@ -90,3 +96,11 @@ def test_only_a_node_has_a_page(tmp_path: Path) -> None:
     with pytest.raises(Malformed) as refusal:
         load("trustee", write(tmp_path, TRUSTEE + 'web = "127.0.0.1:8443"\n'), {})
     assert "web" in refusal.value.part
+
+
+def test_limits_and_audit_log(tmp_path: Path) -> None:
+    usual = load("trustee", write(tmp_path, TRUSTEE), {}).guard
+    assert usual.limits == Limits() and usual.audit == tmp_path / "trustee.audit"
+    text = 'audit = "elsewhere/log"\n' + TRUSTEE + "[limits]\ncalls_a_second = 7\nat_once = 2\n"
+    told = load("trustee", write(tmp_path, text), {"ZKSHARE_LIMITS_AT_ONCE": "5"}).guard
+    assert told.limits == Limits(calls_a_second=7, burst=14, at_once=5) and told.audit == tmp_path / "elsewhere/log"
