@@ -48,8 +48,8 @@ class Limits:
     """
 
     message_bytes: int = MESSAGE_LIMIT
-    calls_a_second: int = 5000
-    burst: int = 10_000
+    calls_a_second: int = 10_000
+    burst: int = 20_000
     at_once: int = 1024
     seconds: int = 300
 
