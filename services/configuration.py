@@ -4,9 +4,7 @@ Every key is of one of the kinds below; paths are relative to the configuration'
 ``ZKSHARE_<SECTION>_<KEY>`` (``ZKSHARE_<KEY>`` for a key outside a section) takes the place of a text or number in the
 file. What is unknown, missing or of the wrong kind is refused by its name.
 
-=============  ==================================================================  ===================================
 key            meaning                                                             who has it
-=============  ==================================================================  ===================================
 listen         ``"host:port"``, where the party listens                            node, trustee, department
 database       file, or ``postgresql://`` URL                                      node, trustee, department
 identity       folder with certificate and private key                             all
@@ -16,6 +14,10 @@ ledger.file    the embedded ledger's file, shared by the processes of one machin
 ledger.url     JSON-RPC address of a chain                                         all, or ledger.file
 ledger.address the registry's address                                              all
 ledger.key     file with the ledger account's private key                          node, department, bank
+ledger.confirmations blocks on top until one counts; 0 unless told (final blocks)      all, beside ledger.url
+ledger.chain_id the id that the chain must have; optional                          all, beside ledger.url
+ledger.gas_price in the chain's smallest unit; 0 unless told                       all, beside ledger.url
+ledger.timeout seconds to wait for a transaction; 60 unless told                   all, beside ledger.url
 node           ``"host:port"`` of the operator's node                              trustee, enterprise, bank,
                                                                                    tax_agency
 share          file with the share of the threshold key                            trustee
@@ -33,7 +35,6 @@ limits.<name>  what a caller may ask: ``message_bytes``, ``calls_a_second``,    
                ``burst``, ``at_once``, ``seconds`` (``services.limits``)
 departments.<name> ``"host:port"`` of each department                              enterprise
 offices.<dataset> name of the department that answers for a dataset                enterprise
-=============  ==================================================================  ===================================
 """
 
 import os
@@ -72,7 +73,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "department": ("ledger", "limits"),
     "enterprise": ("ledger", "departments", "offices"),
 }
-LEDGER = ("file", "url", "address", "key")
 LIMITS: Mapping[str, tuple[int, int]] = {
     "message_bytes": (16 * 1024, MESSAGE_LIMIT),
     "calls_a_second": (1, 1_000_000),
@@ -81,6 +81,14 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "seconds": (1, 3600),
 }
 """The least and the most of each limit. Time is above 100 s where a trustee replicates a log before it answers."""
+CHAIN: Mapping[str, tuple[int, int]] = {
+    "confirmations": (0, 1024),
+    "chain_id": (1, 2**63 - 1),
+    "gas_price": (0, 2**63 - 1),
+    "timeout": (1, 86_400),
+}
+"""What is said of a chain by URL, and its bounds."""
+LEDGER = ("file", "url", "address", "key", *CHAIN)
 WRITERS = ("node", "department", "bank")
 
 
@@ -92,6 +100,10 @@ class LedgerPlace:
     url: str | None
     address: str
     key: Path | None
+    confirmations: int = 0
+    chain_id: int | None = None
+    gas_price: int = 0
+    timeout: int = 60
 
 
 @dataclass(frozen=True)
@@ -198,6 +210,7 @@ def _configuration(role: str, values: dict[str, Any], ledger: dict[str, Any], fo
             _text(ledger, "url", "ledger.url") if "url" in ledger else None,
             _text(ledger, "address", "ledger.address"),
             path(ledger, "key", "ledger.key") if "key" in ledger else None,
+            **_chain(ledger),
         ),
         threads=_count(values.get("threads", 2), "threads"),
         node=_address(_text(values, "node", "node"), "node") if asks else None,
@@ -231,7 +244,7 @@ def load_public(path: Path) -> tuple[Path, LedgerPlace]:
         raise Malformed("ledger", "needs either file or url")
     file = path.parent / _text(ledger, "file", "ledger.file") if "file" in ledger else None
     url = _text(ledger, "url", "ledger.url") if "url" in ledger else None
-    place = LedgerPlace(file, url, _text(ledger, "address", "ledger.address"), None)
+    place = LedgerPlace(file, url, _text(ledger, "address", "ledger.address"), None, **_chain(ledger))
     return path.parent / _text(values, "network", "network"), place
 
 
@@ -289,8 +302,15 @@ def _audit(role: str, values: dict[str, Any], database: str, folder: Path) -> Pa
     )
 
 
+def _chain(ledger: dict[str, Any]) -> dict[str, int]:
+    for key in CHAIN:
+        if key in ledger and "file" in ledger:
+            raise Malformed(f"ledger.{key}", "belongs to a chain by ledger.url; the embedded ledger has none")
+    return {key: _count(ledger[key], f"ledger.{key}", *bounds) for key, bounds in CHAIN.items() if key in ledger}
+
+
 def _count(value: Any, part: str, least: int = 1, most: int = 1024) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise Malformed(part, f"must be a whole number from {least} to {most}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from web3 import HTTPProvider
 from web3.providers.base import BaseProvider
+from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from services import parameter_files
 from services.configuration import Configuration, LedgerPlace, load
@@ -17,6 +18,9 @@ from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.parameters import PublicParameters
 from services.server import Address, Workers
 from zkcore.errors import Malformed
+
+ANSWER_SECONDS = 10
+"""How long one request to a chain by URL may take."""
 
 
 def open_ledger(place: LedgerPlace) -> tuple[Ledger, BaseProvider]:
@@ -30,8 +34,21 @@ def open_ledger(place: LedgerPlace) -> tuple[Ledger, BaseProvider]:
     if place.file is not None:
         provider = EmbeddedProvider(place.file, read_only=account is None)
     else:
-        provider = HTTPProvider(place.url)
-    return Ledger(provider, place.address, account), provider
+        provider = HTTPProvider(
+            place.url,
+            request_kwargs={"timeout": ANSWER_SECONDS},
+            exception_retry_configuration=ExceptionRetryConfiguration(retries=2),
+        )
+    ledger = Ledger(
+        provider,
+        place.address,
+        account,
+        place.gas_price,
+        confirmations=place.confirmations,
+        chain_id=place.chain_id,
+        timeout=place.timeout,
+    )
+    return ledger, provider
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ CALLERS_KNOWN = Gauge("zkshare_callers", "Callers of whom limits are kept in min
 LOG_LINES_LOST = Counter("zkshare_log_lines_lost", "Lines of the log that could not be written.")
 AUDIT_RECORDS = Gauge("zkshare_audit_records", "Records of the audit log.", ["party"])
 AUDIT_FAILURES = Counter("zkshare_audit_failures", "Records that could not be written to the audit log.", ["party"])
+LEDGER_DROPPED = Counter(
+    "zkshare_ledger_dropped_transactions", "Transactions that the chain dropped, e.g. in a reorganisation."
+)
 COHORT_REFUSALS = Counter("zkshare_cohort_refusals", "Queries refused to protect a cohort, by check.", ["check"])
 
 

@@ -204,7 +204,7 @@ class Node:
         async with self._anchoring:
             head = self._journal.head()
             if head.size and head != self._anchored:
-                await self._workers.run(self._ledger.anchor_head, head.size, head.root)
+                await self._workers.run(self._ledger.ensure_head, head.size, head.root)
                 self._anchored = head
                 _log.info("anchored", size=head.size)
             return head
@@ -223,7 +223,11 @@ class Node:
             await self._server.report(all(parts.values()))
         party, head = f"{self._identity.role}/{self._identity.name}", self._journal.head()
         LOG_ENTRIES.labels(party).set(head.size)
-        LEDGER_LAG.labels(party).set(head.size - (self._anchored.size if self._anchored else 0))
+        # Not while a head is being anchored, which may take as long as the chain's blocks do.
+        if parts["ledger"] and not self._anchoring.locked():
+            async with self._anchoring:
+                await self._workers.run(self._look_back)
+        LEDGER_LAG.labels(party).set(max(head.size - (self._anchored.size if self._anchored else 0), 0))
 
     def _second_door(self, listen: Address, gate: Gate, servicers: list[Servicer], releases: Releases) -> WebServer:
         authority, ledger = self._parameters.authority, self._ledger.acting_as(None)
@@ -234,6 +238,16 @@ class Node:
     def _head(self, size: int) -> Head | None:
         anchored = self._ledger.head(size)
         return None if anchored is None else Head(anchored.size, anchored.root)
+
+    def _look_back(self) -> None:
+        """Has the newest head anchored anew if the ledger lost it, rolled back beyond what counts as settled."""
+        try:
+            newest = self._ledger.latest_head()
+        except Refused:
+            return
+        if self._anchored is not None and (newest is None or newest.size < self._anchored.size):
+            _log.warning("anchored head lost", size=self._anchored.size, left=newest.size if newest else 0)
+            self._anchored = None if newest is None else Head(newest.size, newest.root)
 
     def _check_anchored(self) -> None:
         newest = self._ledger.latest_head()

@@ -2,8 +2,10 @@
 
 Transactions are legacy ones with gas limit, gas price, nonce and chain id given, which Ethereum clients old and new
 accept, Besu (QBFT) and FISCO BCOS 3's web3 port by their documentation too; those two were not tried. Every write is
-first simulated, so that a refusal comes with its reason and costs nothing, then sent, then its receipt is checked. What
-is read comes from the node that answers: run one, or ask several, where it is not to be trusted.
+first simulated on the newest state, so that a refusal comes with its reason and costs nothing, then sent, then waited
+for until it counts (:mod:`services.ledger.sending`), then its receipt is checked. What is read is the state under
+``confirmations`` blocks, so that nobody relies on what may be rolled back. It comes from the node that answers: run
+one, or ask several, where it is not to be trusted.
 
 The contract is the judge of who may do what; the classes in :data:`services.ledger.errors.REASONS` are its refusals.
 """
@@ -22,26 +24,18 @@ from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.contract.contract import ContractFunction
-from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception, Web3RPCError
-from web3.middleware import ExtraDataToPOAMiddleware
+from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
 from web3.providers.base import BaseProvider
 
 from services.errors import NotPermitted, Unreachable
 from services.identity import Role
-from services.ledger.errors import REASONS, TransactionFailed, WrongContract
+from services.ledger.errors import REASONS, NotGrowing, TransactionFailed, WrongContract
+from services.ledger.sending import GAS_LIMIT, TIMEOUT, Sender, Superseded
 from services.ledger.transactions import LedgerAccount
 from zkcore.errors import Malformed, WrongLength
 from zkcore.groth16 import VerifyingKey
 
-GAS_LIMIT = 4_000_000
-"""Gas limit of every transaction; what is not used is not charged.
-
-Used, under Paris rules: deployment 2,678,000; a verifying key 927,000; a filing verified on chain 357,000; an anchor
-185,000; a head 159,000; a dataset 138,000; a scorecard 70,000; a digest 50,000; a role 48,000.
-"""
-
-RECEIPT_SECONDS = 60.0
-NONCE_ATTEMPTS = 5
+ATTEMPTS = 5
 FILING_INPUTS = 6
 """Public inputs of a filing: root, schema_id, subject, period, attributes, digest of the commitments."""
 
@@ -117,43 +111,83 @@ class Ledger:
         The account to write from; None to read only.
     gas_price
         In the chain's smallest unit; 0 where gas is free, as on the embedded ledger.
+    confirmations
+        Blocks on top of one until what it holds counts; 0 where blocks are final, as on the embedded ledger.
+    chain_id
+        The id that the chain must have; None for any.
+    timeout
+        Seconds to wait for a transaction at most.
 
     Raises
     ------
     Malformed
         The address is not one.
     WrongContract
-        The address does not hold this version's registry.
+        The address does not hold this version's registry, or not yet under so many blocks.
+    WrongChain
+        The chain has another id.
     Unreachable
         The chain does not answer.
     """
 
     def __init__(
-        self, provider: BaseProvider, address: str, account: LedgerAccount | None = None, gas_price: int = 0
+        self,
+        provider: BaseProvider,
+        address: str,
+        account: LedgerAccount | None = None,
+        gas_price: int = 0,
+        *,
+        confirmations: int = 0,
+        chain_id: int | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         if not Web3.is_address(address):
             raise Malformed("ledger.address", "not an address")
-        self._connection = _Connection(provider, gas_price)
+        self._chain = Sender(provider, gas_price, confirmations, chain_id, timeout)
         self.address = Web3.to_checksum_address(address)
         self.account = account
-        with self._connection.answering():
-            code = bytes(self._connection.web3.eth.get_code(self.address))
+        with self._chain.answering():
+            code = bytes(self._chain.web3.eth.get_code(self.address, self._chain.settled()))
             if keccak(code).hex() != _artefact()["runtime_keccak256"]:
                 raise WrongContract("ledger.address", "it does not hold this version's registry")
-        self._functions = self._connection.web3.eth.contract(self.address, abi=_artefact()["abi"]).functions
+        self._functions = self._chain.web3.eth.contract(self.address, abi=_artefact()["abi"]).functions
 
     @classmethod
-    def deploy(cls, provider: BaseProvider, account: LedgerAccount, gas_price: int = 0) -> Self:
+    def deploy(
+        cls,
+        provider: BaseProvider,
+        account: LedgerAccount,
+        gas_price: int = 0,
+        *,
+        confirmations: int = 0,
+        chain_id: int | None = None,
+        timeout: float = TIMEOUT,
+    ) -> Self:
         """Deploy a registry, whose first administrator the account becomes."""
-        connection = _Connection(provider, gas_price)
-        receipt = connection.send(account, None, bytes.fromhex(_artefact()["bytecode"].removeprefix("0x")))
+        chain = Sender(provider, gas_price, confirmations, chain_id, timeout)
+        try:
+            receipt = chain.send(account, None, bytes.fromhex(_artefact()["bytecode"].removeprefix("0x")))
+        except Superseded:
+            raise TransactionFailed("ledger.deploy", "another transaction of the account took its place") from None
         if receipt["status"] != 1:
             raise TransactionFailed("ledger.deploy", "the registry could not be deployed")
-        return cls(provider, receipt["contractAddress"], account, gas_price)
+        address = receipt["contractAddress"]
+        return cls(
+            provider, address, account, gas_price, confirmations=confirmations, chain_id=chain_id, timeout=timeout
+        )
 
     def acting_as(self, account: LedgerAccount | None) -> "Ledger":
         """The same registry, written from another account."""
-        return Ledger(self._connection.web3.provider, self.address, account, self._connection.gas_price)
+        chain = self._chain
+        return Ledger(
+            chain.web3.provider,
+            self.address,
+            account,
+            chain.gas_price,
+            confirmations=chain.confirmations,
+            chain_id=chain.wanted_chain_id,
+            timeout=chain.timeout,
+        )
 
     # Administration.
 
@@ -209,6 +243,20 @@ class Ledger:
     def anchor_head(self, size: int, root: bytes) -> Confirmation:
         """Anchor a head of the submission log, larger than every one before. Operators."""
         return self._write("anchor_head", size, _word("root", root))
+
+    def ensure_head(self, size: int, root: bytes) -> None:
+        """Have a head of the log anchored, once, whatever became of earlier attempts. Operators.
+
+        An attempt that was given up, or whose process ended, may have been mined since: the head is then there already,
+        and it is waited for until it counts.
+        """
+        try:
+            self.anchor_head(size, root)
+        except NotGrowing:
+            newest = _head(self._read_at("latest", "head", size))
+            if newest is None or newest.root != root:
+                raise
+            self._chain.wait_until(lambda: self.head(size) is not None, "the log's head")
 
     def head(self, size: int) -> AnchoredHead | None:
         """The anchored head of this size; None if there is none."""
@@ -272,78 +320,49 @@ class Ledger:
             raise Malformed(f"ledger.{name}", "an argument is not of the contract's type") from error
 
     def _read(self, name: str, *arguments: Any) -> Any:
-        with self._connection.answering(), _refusals(name):
-            return self._function(name, arguments).call({"gas": GAS_LIMIT})
+        return self._read_at(self._chain.settled(), name, *arguments)
+
+    def _read_at(self, block: Any, name: str, *arguments: Any) -> Any:
+        with self._chain.answering(), _refusals(name):
+            function = self._function(name, arguments)
+            try:
+                return function.call({"gas": GAS_LIMIT}, block_identifier=block)
+            except BadFunctionCallOutput:
+                raise WrongContract("ledger.address", "the registry is not there, or not any more") from None
 
     def _pages(self, name: str, *arguments: Any) -> Iterator[Any]:
-        start, page = 0, self._read(name, *arguments, 0)
+        # All pages of one block, so that they fit together.
+        block, start = self._chain.settled(), 0
+        page = self._read_at(block, name, *arguments, 0)
         while page:
             yield from page
             start += len(page)
-            page = self._read(name, *arguments, start) if len(page) == PAGE else []
+            page = self._read_at(block, name, *arguments, start) if len(page) == PAGE else []
 
     def _write(self, name: str, *arguments: Any) -> Confirmation:
         account = self.account
         if account is None:
             raise NotPermitted(f"ledger.{name}", "the ledger was opened to read only")
         function = self._function(name, arguments)
-        self._simulate(name, function, account)
         data = bytes.fromhex(function._encode_transaction_data().removeprefix("0x"))
-        receipt = self._connection.send(account, self.address, data)
-        if receipt["status"] != 1:
-            # Something came in between; the state now says what.
+        for _ in range(ATTEMPTS):
             self._simulate(name, function, account)
-            raise TransactionFailed(f"ledger.{name}", "the transaction failed")
-        return Confirmation(bytes(receipt["transactionHash"]), receipt["blockNumber"], receipt["gasUsed"])
+            try:
+                receipt = self._chain.send(account, self.address, data)
+            except Superseded:
+                # Signed anew under the next nonce, if it is still wanted on the state as it is now.
+                continue
+            if receipt["status"] != 1:
+                # Something came in between; the state now says what.
+                self._simulate(name, function, account)
+                raise TransactionFailed(f"ledger.{name}", "the transaction failed")
+            return Confirmation(bytes(receipt["transactionHash"]), receipt["blockNumber"], receipt["gasUsed"])
+        raise Unreachable("ledger", f"other transactions of the account took this one's place {ATTEMPTS} times")
 
     def _simulate(self, name: str, function: ContractFunction, account: LedgerAccount) -> None:
-        transaction: Any = {"from": account.address, "gas": GAS_LIMIT, "gasPrice": self._connection.gas_price}
-        with self._connection.answering(), _refusals(name):
+        transaction: Any = {"from": account.address, "gas": GAS_LIMIT, "gasPrice": self._chain.gas_price}
+        with self._chain.answering(), _refusals(name):
             function.call(transaction)
-
-
-class _Connection:
-    """A chain to send transactions to."""
-
-    def __init__(self, provider: BaseProvider, gas_price: int) -> None:
-        self.web3 = Web3(provider)
-        self.web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
-        self.gas_price = gas_price
-        with self.answering():
-            self._chain_id = self.web3.eth.chain_id
-
-    def send(self, account: LedgerAccount, to: str | None, data: bytes) -> Any:
-        """Sign and send a transaction and wait for its receipt."""
-        with self.answering():
-            transaction = self._send(account, to, data)
-            try:
-                return self.web3.eth.wait_for_transaction_receipt(transaction, RECEIPT_SECONDS, poll_latency=0.05)
-            except TimeExhausted:
-                raise Unreachable("ledger", f"the transaction was not mined in {RECEIPT_SECONDS:.0f} s") from None
-
-    def _send(self, account: LedgerAccount, to: str | None, data: bytes) -> Any:
-        for attempt in range(NONCE_ATTEMPTS):
-            # One at a time for each account, from asking for the nonce to its use.
-            with account.sending:
-                nonce = self.web3.eth.get_transaction_count(account.address, "pending")  # type: ignore[arg-type]
-                raw = account.sign_transaction(nonce, self.gas_price, GAS_LIMIT, to, data, self._chain_id)
-                try:
-                    return self.web3.eth.send_raw_transaction(raw)
-                except Web3RPCError as error:
-                    # Another process used the account in between; what was turned away has not happened.
-                    if "nonce too low" not in str(error).lower() or attempt == NONCE_ATTEMPTS - 1:
-                        raise TransactionFailed("ledger", f"a transaction was turned away: {error.message}") from None
-        raise AssertionError("unreachable")
-
-    @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Turn a chain that does not answer, or not sensibly, into Unreachable."""
-        try:
-            yield
-        except OSError:
-            raise Unreachable("ledger", "the chain does not answer") from None
-        except (Web3Exception, json.JSONDecodeError) as error:
-            raise Unreachable("ledger", f"the chain answers with an error ({type(error).__name__})") from None
 
 
 @cache

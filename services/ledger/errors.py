@@ -36,6 +36,10 @@ class WrongContract(Refused):
     """The address holds another contract than this version's registry, or none."""
 
 
+class WrongChain(Refused):
+    """The chain has another id than the one named."""
+
+
 class TransactionFailed(Refused):
     """A transaction was mined but failed, or was turned away, for a reason that is not one of the registry's."""
 

@@ -497,7 +497,7 @@ def test_both_machines_make_the_same_of_one_file(tmp_path: Path) -> None:
     from trapdoor_groth16 import P, R, twist_point_outside_subgroup
 
     world = make_world(tmp_path / "ledger.db", RevmEngine)
-    expected = {"0x0": 1, "0x1": int(world.admin._connection.web3.eth.block_number) + 2}
+    expected = {"0x0": 1, "0x1": int(world.admin._chain.web3.eth.block_number) + 2}
     for ledger, status in ((world.stranger, 0), (world.bank, 1)):
         assert mine(ledger, "register_scorecard", 5) == status
         expected[hex(status)] += 1

@@ -48,11 +48,11 @@ def anvil(*options: str) -> Iterator[HTTPProvider]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def deployed(provider: HTTPProvider, gas_price: int = 0) -> Ledger:
+def deployed(provider: HTTPProvider, gas_price: int = 0, confirmations: int = 0) -> Ledger:
     admin = LedgerAccount.create()
     if gas_price:
         provider.make_request("anvil_setBalance", [admin.address, hex(10**18)])  # type: ignore[arg-type]
-    ledger = Ledger.deploy(provider, admin, gas_price)
+    ledger = Ledger.deploy(provider, admin, gas_price, confirmations=confirmations)
     for role in (Role.DEPARTMENT, Role.OPERATOR, Role.BANK):
         ledger.grant(admin.address, role)
     return ledger

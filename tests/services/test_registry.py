@@ -89,7 +89,7 @@ def mine(ledger: Ledger, name: str, *arguments: Any) -> int:
     assert ledger.account is not None
     function = ledger._function(name, arguments)
     data = bytes.fromhex(function._encode_transaction_data().removeprefix("0x"))
-    return ledger._connection.send(ledger.account, ledger.address, data)["status"]
+    return ledger._chain.send(ledger.account, ledger.address, data)["status"]
 
 
 def words(*changes: tuple[int, int]) -> bytes:
