@@ -84,6 +84,8 @@ class LocalNetwork:
         Told what is being brought up.
     database
         Where the node, a trustee or a department, by name, has its database; files in the directory unless told.
+    deploy
+        Puts the registry on a chain, from an account; on a ledger in the directory unless told.
 
     Attributes
     ----------
@@ -101,7 +103,9 @@ class LocalNetwork:
         clock: Callable[[], float] = time.time,
         anchor_seconds: float = 2.0,
         database: Callable[[str], Path | str] | None = None,
+        deploy: Callable[[LedgerAccount], Ledger] | None = None,
     ) -> None:
+        self._deploy = deploy
         self._database = database or (lambda name: directory / f"{name}.sqlite")
         self._anchor_seconds = anchor_seconds
         self._plan = plan
@@ -281,8 +285,11 @@ class LocalNetwork:
     def _make_ledger(self) -> dict[tuple[Role, str], LedgerAccount]:
         """Deploys the registry, gives every writer its role, publishes the parameters; returns the accounts."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._provider = EmbeddedProvider(self._directory / "ledger.sqlite")
-        self.ledger = Ledger.deploy(self._provider, LedgerAccount.create())
+        if self._deploy is None:
+            self._provider = EmbeddedProvider(self._directory / "ledger.sqlite")
+            self.ledger = Ledger.deploy(self._provider, LedgerAccount.create())
+        else:
+            self.ledger = self._deploy(LedgerAccount.create())
         writers = [(Role.OPERATOR, OPERATOR)]
         writers += [(Role.DEPARTMENT, dataset.department) for dataset in self._plan.datasets]
         writers += [(Role.BANK, bank) for bank in self._plan.banks]
