@@ -1,5 +1,6 @@
 """Transactions that count only under some blocks: slow blocks, rollbacks, nonces, a chain that fails, against anvil."""
 
+import json
 import os
 import signal
 import socket
@@ -262,6 +263,14 @@ def test_a_chain_that_starts_again_with_its_state(tmp_path: Path) -> None:
                 yield
             finally:
                 os.killpg(process.pid, signal.SIGTERM)
+                # The program may outlive the script that started it by as long as it takes to write its state.
+                wait_for(lambda: not Web3(provider).is_connected() and written())
+
+    def written() -> bool:
+        try:
+            return bool(json.loads((tmp_path / "state.json").read_bytes()))
+        except (OSError, ValueError):
+            return False
 
     with running():
         ledger = deployed(provider)
