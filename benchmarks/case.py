@@ -155,6 +155,8 @@ class Options:
     """Seconds of samples for each contender of a case."""
     only: str | None = None
     """Cases whose identity contains this text."""
+    also: tuple[str, ...] = ()
+    """Texts: cases of the full set whose identity contains one of them are measured beside the quick set."""
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Options":
@@ -170,7 +172,8 @@ class Options:
         """Whether a case belongs to the run."""
         if self.only is not None and self.only not in case.id:
             return False
-        if case.backend not in self.backends or not (self.full or case.quick or self.only is not None):
+        chosen = self.full or case.quick or self.only is not None or any(text in case.id for text in self.also)
+        if case.backend not in self.backends or not chosen:
             return False
         size = case.parameters.get(case.grows) if case.grows else None
         if self.sizes is not None and size is not None and size not in self.sizes:

@@ -14,6 +14,22 @@ from benchmarks.peers import EXTRA, PEERS
 from benchmarks.record import Record, UnreadableRecord
 from benchmarks.suites import SUITES
 
+SEVERAL = ("--suite", "--size", "--threads", "--backend", "--peer", "--also")
+"""Options that take all words up to the next option."""
+
+
+def apart(args: list[str]) -> list[str]:
+    """``--suite field pairing`` as ``--suite field --suite pairing``."""
+    spread: list[str] = []
+    option = ""
+    for word in args:
+        if word.startswith("-"):
+            option = word if word in SEVERAL else ""
+        elif option and spread[-1] != option:
+            spread.append(option)
+        spread.append(word)
+    return spread
+
 
 class Runs(TyperGroup):
     """A command's name may be left out: then it is ``run``."""
@@ -21,7 +37,7 @@ class Runs(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put ``run`` where no command is named."""
         named = args and (args[0] in self.commands or args[0] in ("--help", "-h"))
-        return super().parse_args(ctx, args if named else ["run", *args])
+        return super().parse_args(ctx, apart(args if named else ["run", *args]))
 
 
 app = typer.Typer(cls=Runs, add_completion=False)
@@ -52,6 +68,9 @@ def run(
     backend: Annotated[list[str] | None, typer.Option(help="Only this back end: best or portable.")] = None,
     peer: Annotated[list[str] | None, typer.Option(help="Only these peers; none for ours alone.")] = None,
     only: Annotated[str | None, typer.Option(help="Only cases whose name contains this text.")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="Beside the quick set, cases of the full one with this text in their name.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of samples for each contender of a case.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the record and the report.")] = Path(
         "bench"
@@ -73,10 +92,11 @@ def run(
         peers=() if peer == ["none"] else _chosen("peer", peer, tuple(PEERS)),
         budget=seconds,
         only=only,
+        also=tuple(also or ()),
     )
     cases = runner.plan(options)
     if not cases:
-        raise typer.BadParameter("no case is left")
+        raise typer.BadParameter("no case is left" + ("" if full else "; there are more with --full"))
     expected = sum(case.seconds for case in cases)
     if listing:
         for case in cases:

@@ -15,7 +15,7 @@ from benchmarks import machine
 from benchmarks.case import Case, Limit, Options
 from benchmarks.measure import Measurement
 
-SCHEMA = "zkshare-benchmarks/1"
+SCHEMA = "zkshare-benchmarks/2"
 
 
 class UnreadableRecord(ValueError):
@@ -41,6 +41,7 @@ class Result:
     megahertz: float | None = None
     joules: float | None = None
     seconds: float = 0.0
+    compiled: float = 0.0
 
     @classmethod
     def of(cls, case: Case, limit: Limit | None, measurements: list[Measurement], **circumstances: Any) -> "Result":

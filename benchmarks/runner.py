@@ -16,6 +16,8 @@ from benchmarks.suites import SUITES, cases_of
 from benchmarks.worker import environment
 
 Tell = Callable[[str], None]
+TRUSTED = 60.0
+"""Seconds for which estimates are held to have been right before anything is measured: no case alone decides."""
 
 
 class WorkerFailed(RuntimeError):
@@ -34,22 +36,32 @@ def duration(seconds: float) -> str:
 
 
 class _Progress:
-    """Where a run is, and how long it will still take, by the cases' own estimates and how right they have been."""
+    """Where a run is, and how long it will still take, by the cases' own estimates and how right they have been.
+
+    Seconds of compilation do not count: kernels are compiled once, mostly in a suite's first cases, and say nothing
+    about the cases after.
+    """
 
     def __init__(self, cases: list[Case], tell: Tell) -> None:
         self._left = {case.id: case.seconds for case in cases}
         self._total = len(cases)
-        self._expected = self._spent = 1.0
+        self._expected = self._spent = TRUSTED
         self._tell = tell
+        self._compiles = False
 
     def begin(self, identity: str) -> None:
         left = sum(self._left.values()) * self._spent / self._expected
         at = self._total - len(self._left) + 1
         self._tell(f"[{at}/{self._total}] {identity} (about {duration(left)} left)")
+        self._compiles = False
+
+    def compiles(self) -> None:
+        if not self._compiles:
+            self._tell("  compiles kernels, once for this and later runs; not counted in the time left")
+        self._compiles = True
 
     def end(self, identity: str, seconds: float) -> None:
-        expected = self._left.pop(identity, 0.0)
-        self._expected += expected
+        self._expected += self._left.pop(identity, 0.0)
         self._spent += seconds
 
 
@@ -129,10 +141,13 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
                 current = message["begin"]
                 progress.begin(current)
                 continue
+            if "compiles" in message:
+                progress.compiles()
+                continue
             result = Result.from_dict(message["result"])
             record.results[result.id] = result
             record.write(path)
-            progress.end(result.id, time.perf_counter() - started)
+            progress.end(result.id, time.perf_counter() - started - result.compiled)
             started = time.perf_counter()
         if worker.wait() == 0:
             return ""

@@ -210,8 +210,8 @@ class NodeProcess(Commands):
         provider.close()
 
 
-def fill(directory: Path, count: int) -> None:
-    """Writes `count` records into the journals of node and trustees, below the layer that verifies.
+def fill(directory: Path, count: int) -> dict[str, tuple[int, int]]:
+    """Writes `count` records into the node's journal, below the layer that verifies; count and sum of each industry.
 
     Ciphertexts are real encryptions under the network's key; commitments and proofs are random bytes of the right
     lengths, so the records take the room of real ones and no party would accept them from outside.
@@ -224,13 +224,17 @@ def fill(directory: Path, count: int) -> None:
     database = open_database(directory / "network/node.sqlite")
     journal = Journal(database, directory / "network/node.segments")
     generator = np.random.default_rng()
+    counts, sums = np.zeros(len(INDUSTRIES), np.int64), np.zeros(len(INDUSTRIES), np.int64)
     for start in range(0, count, AT_ONCE):
         size = min(AT_ONCE, count - start)
-        values = generator.integers(0, 2**40, size)
-        data, width = CiphertextColumn.encrypt(key, values).to_bytes(), key.ciphertext_bytes
+        values, industries = generator.integers(0, 2**40, size), generator.integers(0, len(INDUSTRIES), size)
+        np.add.at(counts, industries, 1)
+        np.add.at(sums, industries, values)
+        column = CiphertextColumn.encrypt(key, values, threads=os.cpu_count() or 1)
+        data, width = column.to_bytes(), key.ciphertext_bytes
         entries = []
         for index in range(size):
-            subject, attributes = f"s{start + index}", {"industry": INDUSTRIES[int(generator.integers(8))]}
+            subject, attributes = f"s{start + index}", {"industry": INDUSTRIES[industries[index]]}
             submission = Submission(
                 schema_id=SCHEMA.schema_id.to_bytes(32, "big"),
                 subject=subject,
@@ -248,6 +252,7 @@ def fill(directory: Path, count: int) -> None:
         journal.append(entries, lambda position, leaf, head: b"receipt")
     journal.close()
     database.close()
+    return {name: (int(n), int(total)) for name, n, total in zip(INDUSTRIES, counts, sums, strict=True)}
 
 
 class Child:

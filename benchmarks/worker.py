@@ -1,7 +1,7 @@
 """One suite on one back end, in a process of its own that :mod:`benchmarks.runner` starts.
 
-Reads a request as JSON from standard input and writes one JSON value a line to standard output: a case that begins, a
-case's result. Whatever libraries print goes to standard error.
+Reads a request as JSON from standard input and writes one JSON value a line to standard output: a case that begins,
+that kernels are being compiled for it, a case's result. Whatever libraries print goes to standard error.
 """
 
 import dataclasses
@@ -9,7 +9,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
+
+from numba.core import event
 
 from benchmarks import machine, measure
 from benchmarks.case import BEST, Case, Gap, Options, Trial
@@ -29,8 +32,31 @@ def environment(backend: str) -> dict[str, str]:
     return values
 
 
-def perform(case: Case, seconds: float) -> Result:
+class Compilation(event.Listener):
+    """Seconds for which Numba has compiled in this process; kernels that it finds on disk take none."""
+
+    def __init__(self, begins: Callable[[], None]) -> None:
+        self.seconds = 0.0
+        self._begins = begins
+        self._depth, self._start = 0, 0.0
+
+    def on_start(self, event: Any) -> None:
+        """A function is compiled, maybe for another one that is."""
+        if not self._depth:
+            self._start = time.perf_counter()
+            self._begins()
+        self._depth += 1
+
+    def on_end(self, event: Any) -> None:
+        """It is done."""
+        self._depth -= 1
+        if not self._depth:
+            self.seconds += time.perf_counter() - self._start
+
+
+def perform(case: Case, seconds: float, compilation: Compilation) -> Result:
     """Prepare a case, measure it, and tell the circumstances. A case that can't be prepared is recorded as failed."""
+    compiled = compilation.seconds
     begin, joules = time.perf_counter(), machine.joules()
     measure.pin(case.cores)
     try:
@@ -50,6 +76,7 @@ def perform(case: Case, seconds: float) -> Result:
         megahertz=machine.megahertz(),
         joules=after - joules if joules is not None and after is not None else None,
         seconds=time.perf_counter() - begin,
+        compiled=compilation.seconds - compiled,
     )
 
 
@@ -65,10 +92,12 @@ def main() -> None:
     request = json.load(sys.stdin)
     options = Options.from_dict(request["options"])
     done = set(request["done"])
+    compilation = Compilation(lambda: say(compiles=True))
+    event.register("numba:compile", compilation)
     for case in cases_of(request["suite"], options):
         if case.backend == request["backend"] and case.id not in done:
             say(begin=case.id)
-            say(result=dataclasses.asdict(perform(case, options.seconds_each())))
+            say(result=dataclasses.asdict(perform(case, options.seconds_each(), compilation)))
 
 
 if __name__ == "__main__":
