@@ -166,7 +166,7 @@ class Options:
 
     def seconds_each(self) -> float:
         """Seconds of samples for each contender of a case."""
-        return self.budget if self.budget is not None else (2.0 if self.full else 0.3)
+        return self.budget if self.budget is not None else (1.0 if self.full else 0.3)
 
     def keeps(self, case: Case) -> bool:
         """Whether a case belongs to the run."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from homomorphic.pairs import multiply
 from zkcore.cpu import BACKEND
 from zkcore.field import fp_zero
 from zkcore.field_lanes import WIDTH
@@ -67,3 +68,9 @@ if BACKEND == "avx512ifma":
         store_rows(rows, WIDTH, a1)
         store_rows(rows, 2 * WIDTH, a2)
         store_rows(rows, 3 * WIDTH, a3)
+
+    @kernel
+    def pairs_chain(times: Any, x: Any, b: Any, t: Any, modulus: Any, limbs: Any) -> Any:
+        """A block of eight numbers modulo N^2 times another, so many times, each lane by itself."""
+        for _ in range(times):
+            multiply(x, 0, x, 0, b, 0, t, modulus, limbs)

@@ -44,10 +44,15 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None, ch
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
         )
         peak = 0.0
-        while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
-            # The system's own account of a child's peak begins with that of its parent, so it is no use.
-            peak = _peak(child.pid) or peak
-            time.sleep(0.01)
+        try:
+            while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
+                # The system's own account of a child's peak begins with that of its parent, so it is no use.
+                peak = _peak(child.pid) or peak
+                time.sleep(0.01)
+        except BaseException:  # an interruption, or the end of the suite's process: it must not run on
+            child.kill()
+            child.wait()
+            raise
         _, status, usage = ended
         wall = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)

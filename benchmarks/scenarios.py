@@ -153,10 +153,15 @@ async def filings(directory: Path, companies: int) -> dict[str, Any]:
         clock.step("keys and parties")
         records = [networks.record(name, PERIOD) for name in names]
         await network.departments["tax-bureau"].commit("vat", records)
-        clock.step("committed by the department")
-        prepared = await _each(names, lambda name: network.enterprises[name].prepare("vat", PERIOD))
+        await _each(names, lambda name: network.enterprises[name].opening("vat", PERIOD))
+        clock.step("committed by the department, openings fetched")
+        first = await network.enterprises[names[0]].prepare("vat", PERIOD)
+        await network.enterprises[names[0]].file(first)
+        clock.step("first filing, kernels loaded or compiled")
+        others = names[1:]
+        prepared = await _each(others, lambda name: network.enterprises[name].prepare("vat", PERIOD))
         clock.step("encrypted and proved by the companies")
-        filed = list(zip(names, prepared, strict=True))
+        filed = list(zip(others, prepared, strict=True))
         await _each(filed, lambda item: network.enterprises[item[0]].file(item[1]))
         clock.step("submitted, verified by the node")
         head = await network.node.anchor()
@@ -164,7 +169,7 @@ async def filings(directory: Path, companies: int) -> dict[str, Any]:
             await asyncio.sleep(0.02)
         clock.step("verified anew by three trustees")
         answer, seconds = await calls.query(network.tax_agencies["tax-agency"])
-    sizes = {"a submission": len(prepared[0]), "the answer's receipt": answer.receipt}
+    sizes = {"a submission": len(first), "the answer's receipt": answer.receipt}
     right = is_true(answer, plain(records)) and head.size == companies
     return {"right": right, "seconds": {**clock.seconds, **_query(seconds)}, "bytes": sizes}
 

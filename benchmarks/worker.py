@@ -7,6 +7,7 @@ that kernels are being compiled for it, a case's result. Whatever libraries prin
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -89,6 +90,7 @@ def main() -> None:
         out.write(json.dumps(value, ensure_ascii=False) + "\n")
         out.flush()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that programs that it has started end with it
     request = json.load(sys.stdin)
     options = Options.from_dict(request["options"])
     done = set(request["done"])

@@ -83,12 +83,17 @@ def _growth_table(record: Record, suite: str) -> str:
     return _table(["growth", "contender", "sizes", "exponent (figure)", "exponent (whole)"], lines) if lines else ""
 
 
-def _gaps(lines: list[Row]) -> str:
-    reasons: dict[str, dict[str, int]] = {}
+def _reasons(lines: list[Row]) -> list[str]:
+    """Who does not take part where, and why."""
+    reasons: dict[str, list[str]] = {}
     for row in lines:
         for name, reason in row.absent.items():
-            reasons.setdefault(f"{name}: {reason}", {})[row.label] = 1
-    return "".join(f"<li>{escape(text)} ({len(where)} cases)</li>" for text, where in reasons.items())
+            reasons.setdefault(f"{name} {reason}", []).append(row.label)
+    return [f"{text} ({where[0] if len(where) == 1 else f'{len(where)} cases'})" for text, where in reasons.items()]
+
+
+def _gaps(lines: list[Row]) -> str:
+    return "".join(f"<li>{escape(text)}</li>" for text in _reasons(lines))
 
 
 def _energy(lines: list[Row]) -> str:
@@ -116,7 +121,8 @@ def html(record: Record) -> str:
     parts = [
         f"<h1>zkshare benchmarks: {escape(run['name'])}</h1>",
         f"<p>{escape(machine['processor'])}, {machine['cores']} cores; {escape(run['started'])}; "
-        f"{'full' if run['options']['full'] else 'quick'} set. {escape(words.summary(record))}</p>",
+        f"{escape(words.chosen(record))}: <code>{escape(words.command(record))}</code>. "
+        f"{escape(words.summary(record))}</p>",
     ]
     if words.busy(record):
         parts.append(
@@ -197,12 +203,12 @@ def _markdown(head: list[str], lines: list[list[str]]) -> str:
 def markdown(record: Record, picture: str) -> str:
     """The results page."""
     run, machine = record.head["run"], record.head["machine"]
-    command = "zkshare bench run" + (" --full" if run["options"]["full"] else "") + " --results benchmarks/RESULTS.md"
+    command = words.command(record) + " --results benchmarks/RESULTS.md"
     parts = [
         "# Results",
-        f"Run “{run['name']}” of {run['started'][:10]} on {machine['processor']} ({machine['cores']} cores), the "
-        f"{'full' if run['options']['full'] else 'quick'} set. This page is written by `{command}`; how it is measured "
-        "is in [README.md](README.md). " + words.summary(record),
+        f"Run “{run['name']}” of {run['started'][:10]} on {machine['processor']} ({machine['cores']} cores), "
+        f"{words.chosen(record)}. This page is written by `{command}`; how it is measured is in "
+        "[README.md](README.md). " + words.summary(record),
     ]
     if words.busy(record):
         parts.append("**Other programs ran at the same time; ratios stand better than times.**")
@@ -233,5 +239,8 @@ def markdown(record: Record, picture: str) -> str:
         ]
         if fits:
             parts.append("Growth of the figure: " + "; ".join(fits) + ".")
+        gaps = _reasons(lines)
+        if gaps:
+            parts.append("Gaps: " + "; ".join(gaps) + ".")
     parts += ["## Methods", words.methods(record)]
     return "\n\n".join(parts) + "\n"

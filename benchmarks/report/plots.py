@@ -76,15 +76,16 @@ def samples(rows: Sequence[Row], unit: str, title: str) -> str | None:
     owns = [name for name in names if is_ours(name)]
     figure, axes = plt.subplots(figsize=(8.2, 0.9 + 0.36 * len(lines)))
     for y, row in enumerate(reversed(lines)):
-        for name, summary in row.cells.items():
+        for number, (name, summary) in enumerate(row.cells.items()):
+            place = y + (0.5 - (number + 0.5) / len(row.cells)) * 0.6  # so that equals do not hide one another
             colour, mark = _style(name, owns)
             found = row.measurement(name)
             raw = measure.figures(found, row.result.clock) if found else []
-            axes.plot(raw, [y] * len(raw), "|", color=colour, alpha=0.35, markersize=7, zorder=2)
-            axes.plot([summary.low, summary.high], [y, y], "-", color=colour, linewidth=2, zorder=3)
+            axes.plot(raw, [place] * len(raw), "|", color=colour, alpha=0.35, markersize=7, zorder=2)
+            axes.plot([summary.low, summary.high], [place, place], "-", color=colour, linewidth=2, zorder=3)
             axes.plot(
                 [summary.median],
-                [y],
+                [place],
                 mark,
                 color=colour,
                 markersize=7,

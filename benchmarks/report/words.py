@@ -1,6 +1,9 @@
 """Sentences about a run, made from what was run: methods, circumstances, references."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import measure
 from benchmarks.case import OURS
@@ -8,6 +11,7 @@ from benchmarks.measure import FEWEST, MOST_SAMPLES
 from benchmarks.record import Record
 from benchmarks.report.model import is_ours
 from benchmarks.statistics import RESAMPLES
+from benchmarks.suites import SUITES
 
 REFERENCES = {
     "field": ("montgomery1985", "karatsuba1963"),
@@ -54,6 +58,7 @@ def methods(record: Record) -> str:
     loads = [result.load for result in results if result.load is not None]
     rates = [result.megahertz for result in results if result.megahertz is not None]
     pinned = sum(1 for result in results if result.cores == 1)
+    compiled = sum(result.compiled for result in results)
     code = record.head["code"]
     sentences = [
         f"All measurements were made on one machine ({machine['processor']}, {machine['cores']} cores, "
@@ -73,7 +78,8 @@ def methods(record: Record) -> str:
         f"{FEWEST} unless one is longer than the time allowed, at most {MOST_SAMPLES}) with 95 % percentile bootstrap "
         f"intervals ({RESAMPLES} resamples); samples beyond Tukey's fences are counted as outliers, none is removed. "
         "With fewer than six samples an interval is no more than the samples' range.",
-        "Cold start is a fresh process with an empty kernel cache.",
+        "Cold start is a fresh process with an empty kernel cache"
+        + (f"; {compiled:.0f} s of compilation in the measuring processes are in no sample." if compiled > 1 else "."),
     ]
     if loads:
         sentences.append(f"The load average after a case was {min(loads):.2f} to {max(loads):.2f}.")
@@ -83,6 +89,32 @@ def methods(record: Record) -> str:
         "The kernel exposes no energy counters here, so that no energy is reported."
     )  # fmt: skip
     return " ".join([*sentences, energy])
+
+
+def command(record: Record) -> str:
+    """What one types for the same run."""
+    options = record.head["run"]["options"]
+    given: dict[str, Sequence[Any] | None] = {
+        "--suite": options["suites"] if set(options["suites"]) != set(SUITES) else None,
+        "--size": options["sizes"],
+        "--threads": options["threads"],
+        "--backend": options["backends"] if len(options["backends"]) == 1 else None,
+        "--peer": None if options["peers"] is None else options["peers"] or ["none"],
+        "--only": [options["only"]] if options["only"] is not None else None,
+        "--also": options["also"] or None,
+        "--seconds": [options["budget"]] if options["budget"] is not None else None,
+    }
+    words = ["zkshare bench run", *(["--full"] if options["full"] else [])]
+    for option, items in given.items():
+        words += [option, *(shlex.quote(str(item)) for item in items)] if items else []
+    return " ".join(words)
+
+
+def chosen(record: Record) -> str:
+    """Which cases were asked for, in words."""
+    options = record.head["run"]["options"]
+    also = f" and of the full set what is named {_joined([f'“{text}”' for text in options['also']])}"
+    return f"the {'full' if options['full'] else 'quick'} set" + (also if options["also"] else "")
 
 
 def busy(record: Record) -> bool:

@@ -13,8 +13,8 @@ from benchmarks.case import BEST, OURS, PORTABLE, Case, Contender, Gap, Limit, O
 from benchmarks.peers import invite
 
 TIMES = 4096
-FP_STREAM, LANES_STREAM, MEMORY = "Fp products, a stream", "Fp products in lanes, a stream", "memory read"
-MODULO_SQUARE = "product modulo N^2"
+FP_STREAM, LANES_STREAM, MEMORY = "Fp products, a stream", "Fp products in lanes, a stream", "memory read, a byte"
+MODULO_SQUARE, SQUARE_CHAIN = "product modulo N^2", "products modulo N^2 in lanes, a chain"
 
 
 def cases(options: Options) -> Iterator[Case]:
@@ -33,6 +33,7 @@ def cases(options: Options) -> Iterator[Case]:
                 backend=backend,
                 seconds=3,
             )
+        yield Case("field", SQUARE_CHAIN, {"bits": bits}, partial(_square_chain, bits), seconds=1)
     yield Case("field", MEMORY, {}, _memory, seconds=2)
 
 
@@ -193,6 +194,31 @@ def _modulo_square(options: Options, bits: int) -> Trial:
         ],
         [p * q % (n * n) for p, q in zip(x, y, strict=True)],
     )
+
+
+def _square_chain(bits: int) -> Trial:
+    """Eight numbers that stay in the first cache."""
+    from zkcore.cpu import BACKEND
+
+    if BACKEND != "avx512ifma":
+        return Trial([Gap(OURS, "the processor has no AVX-512 IFMA")], None)
+    from benchmarks.chains import pairs_chain
+    from homomorphic.modular import from_rows, square_modulus, to_rows
+    from zkcore.registers import LANES
+
+    n, times, width = secrets.randbits(bits) | 1 << (bits - 1) | 1, 256, bits // 4
+    x, y = ([secrets.randbelow(n * n) for _ in range(LANES)] for _ in range(2))
+    modulus = square_modulus(n)
+    a, b = (modulus.enter(to_rows(column, width)) for column in (x, y))
+    room = modulus._t()
+
+    def ours() -> Any:
+        out = a.copy()
+        pairs_chain(times, out, b, room, modulus.words, modulus.limbs)
+        return out
+
+    truth = [p * pow(q, times, n * n) % (n * n) for p, q in zip(x, y, strict=True)]
+    return Trial([Contender(OURS, ours, lambda out: from_rows(modulus.leave(out, LANES, width)), times * LANES)], truth)
 
 
 def _memory() -> Trial:

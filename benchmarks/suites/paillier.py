@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.case import BEST, OURS, PORTABLE, Case, Contender, Gap, Limit, Options, Trial
 from benchmarks.peers import invite
 from benchmarks.peers.paillier import Cipher, Ours
-from benchmarks.suites.field import MEMORY, MODULO_SQUARE
+from benchmarks.suites.field import MEMORY, MODULO_SQUARE, SQUARE_CHAIN
+from zkcore.cpu import BACKEND
 
 BITS = (2048, 3072)
 ROWS = 4096
@@ -24,11 +25,11 @@ SLOW, SLOW_ROWS = ("encrypt", "times 32 bits", "dot product, a term"), 1024
 """Operations, and rows on which the quick set lets peers do them."""
 CHECKED = 16
 """Rows whose plaintexts are compared one by one."""
-COLUMNS = (64, 256, 1024, 4096, 16384, 65536, 1 << 20)
-PEERS_MOST = {"sf-heu": 65536, "phe": 1024, "pypaillier": 1024, "lightphe": 64}
-"""Rows up to which a peer takes part where columns grow: seconds a call, not minutes."""
-LONG = ("encrypt", "decrypt")
-"""Operations that take minutes for the longest column, and are done once there."""
+COLUMNS = (64, 256, 1024, 4096, 16384)
+LONGEST, SHORT = 1 << 20, ("add", "sum, a term", "to bytes")
+"""A longer column, and the operations on it that do not take minutes."""
+PEERS_MOST = {"sf-heu": 4096, "phe": 256, "pypaillier": 256, "lightphe": 16}
+"""Rows up to which a peer takes part where columns grow: a second or two a call."""
 PEERS = {"sf-heu": "sf_heu", "phe": "phe", "pypaillier": "pypaillier", "lightphe": "lightphe"}
 OPERATIONS = ("encrypt", "add", "sum, a term", "times 32 bits", "dot product, a term", "decrypt", "to bytes")
 
@@ -54,14 +55,14 @@ def cases(options: Options) -> Iterator[Case]:
         yield Case("paillier", "memory a row", {"bits": bits}, partial(_memory, options, bits), unit="B", seconds=2)
     for bits in BITS:
         for name in OPERATIONS:
-            for rows in COLUMNS:
+            for rows in (*COLUMNS, *([LONGEST] if bits == BITS[0] and name in SHORT else [])):
                 yield Case(
                     "paillier",
                     f"{name}, by rows",
                     {"bits": bits, "rows": rows},
                     partial(_growth, options, name, bits, rows),
                     grows="rows",
-                    seconds=1 + rows / 4000,
+                    seconds=8 + rows / 3000,
                     quick=(bits, name) == (2048, "sum, a term") and rows <= 16384,
                 )
     for rows in (100_000, 1_000_000):
@@ -101,7 +102,7 @@ def _cipher(name: str, bits: int) -> Cipher:
 
 
 def _values(rows: int) -> list[int]:
-    return list(range(1, rows + 1))
+    return [1 + row % ROWS for row in range(rows)]
 
 
 @cache
@@ -112,6 +113,13 @@ def _factors(rows: int) -> list[int]:
 
 @cache
 def _column(name: str, bits: int, rows: int) -> Any:
+    """Encryptions of :func:`_values`, all different up to ``ROWS``; longer ones of ours repeat them in memory."""
+    if name == OURS and rows > ROWS:
+        from homomorphic.column import CiphertextColumn
+
+        whole, rest = divmod(rows, ROWS)
+        parts = [_column(name, bits, ROWS)] * whole
+        return CiphertextColumn.concatenate(parts + ([parts[0][:rest]] if rest else []))
     return _cipher(name, bits).encrypt(_values(rows))
 
 
@@ -166,12 +174,19 @@ def _operation(options: Options, operation: str, bits: int, rows: int, backend: 
         else:
             most = SLOW_ROWS if operation in SLOW and not options.full else rows
             peers.append(invite(name, options, partial(_side, name, operation, bits, min(rows, most))))
-    limit = None
+    return Trial([_side(OURS, operation, bits, rows), *peers], True, _limit(operation, bits, backend))
+
+
+def _limit(operation: str, bits: int, backend: str) -> Limit | None:
+    """By products that stay in the first cache; a square costs 7/10 of a product (:mod:`homomorphic.modular`)."""
+    lanes = backend == BEST and BACKEND == "avx512ifma"
+    kernel, square = (SQUARE_CHAIN, 0.7) if lanes else (MODULO_SQUARE, 1.0)
     if operation in ("add", "sum, a term"):
-        limit = Limit(f"{MODULO_SQUARE}(bits={bits})", 1, "one product modulo N^2 a row")
-    elif operation == "times 32 bits":
-        limit = Limit(f"{MODULO_SQUARE}(bits={bits})", 32 + 8, "31 squares and a product for each window of 4 bits")
-    return Trial([_side(OURS, operation, bits, rows), *peers], True, limit)
+        return Limit(f"{kernel}(bits={bits})", 1, "one product modulo N^2 a row")
+    if operation == "times 32 bits":
+        why = "31 squares, and a product for each window of 4 bits"
+        return Limit(f"{kernel}(bits={bits})", 31 * square + 8, why)
+    return None
 
 
 def _growth(options: Options, operation: str, bits: int, rows: int) -> Trial:
@@ -188,7 +203,7 @@ def _growth(options: Options, operation: str, bits: int, rows: int) -> Trial:
     limit = None
     if operation == "sum, a term":
         limit = Limit(MEMORY, bits / 4 * 64 / LIMB_BITS, "bytes of a row in its limbs, read once")
-    return Trial(sides, True, limit, once=rows > PEERS_MOST["sf-heu"] and operation in LONG)
+    return Trial(sides, True, limit)
 
 
 def _size(options: Options, bits: int) -> Trial:

@@ -40,7 +40,7 @@ def record(folder: Path) -> Record:
 
 
 def test_record_says_what_it_rests_on(record: Record) -> None:
-    assert record.head["schema"] == "zkshare-benchmarks/1"
+    assert record.head["schema"] == "zkshare-benchmarks/2"
     assert record.head["run"]["name"] == "test" and record.head["run"]["finished"]
     assert record.head["machine"]["cores"] and record.head["versions"]["python"]
     [result] = record.results.values()
@@ -113,7 +113,7 @@ def test_other_records_are_refused(folder: Path, tmp_path: Path) -> None:
     other_result = {**good["results"][0], "stranger": 1}
     for bad in (
         [],
-        {**good, "schema": "zkshare-benchmarks/2"},
+        {**good, "schema": "zkshare-benchmarks/3"},
         {"schema": good["schema"]},
         {**good, "results": [other_result]},
     ):
