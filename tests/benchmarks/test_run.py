@@ -1,21 +1,26 @@
 """A small run from the command line to its report: resumed, compared, read strictly."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from resource import RLIMIT_CPU, setrlimit
 
+import numba
 import pytest
 import typer
+from numba.core import event
 
-from benchmarks import command, runner
-from benchmarks.case import Options
+from benchmarks import command, runner, worker
+from benchmarks.case import Case, Contender, Options, Trial
 from benchmarks.compare import compare
-from benchmarks.measure import FAILED, MEASURED, WRONG, Measurement
+from benchmarks.measure import FAILED, GAP, MEASURED, WRONG, Measurement
 from benchmarks.record import Record, UnreadableRecord
 from benchmarks.report import paper, words, write
 from benchmarks.report.model import curves
@@ -129,8 +134,75 @@ def test_plans_are_made_without_work() -> None:
     quick, full = (runner.plan(Options(SUITES, full=full)) for full in (False, True))
     assert len({case.id for case in full}) == len(full) > len(quick) > 50
     assert sum(case.seconds for case in quick) < 540
+    assert sum(case.seconds for case in full) < 5400
     few = runner.plan(Options(("batch",), full=True, sizes=(8,), threads=(1,)))
     assert {case.parameters.get("proofs") for case in few if case.grows} == {8}
+
+
+def test_an_option_takes_all_words_up_to_the_next() -> None:
+    assert command.apart(["run", "--suite", "field", "pairing", "--full", "--size", "8", "64", "-o", "here"]) == [
+        *("run", "--suite", "field", "--suite", "pairing", "--full", "--size", "8", "--size", "64", "-o", "here")
+    ]
+    assert command.apart(["compare", "old.json", "new.json"]) == ["compare", "old.json", "new.json"]
+
+
+def test_no_single_case_decides_how_long_the_rest_is_said_to_take() -> None:
+    def left(said: str) -> float:
+        minutes, seconds = re.search(r"about (?:(\d+) min )?(\d+) s left", said).groups()  # type: ignore[union-attr]
+        return 60 * int(minutes or 0) + int(seconds)
+
+    said: list[str] = []
+    cases = runner.plan(Options(("field", "pairing")))
+    progress = runner._Progress(cases, said.append)
+    progress.begin(cases[0].id)
+    progress.end(cases[0].id, 10 * cases[0].seconds)
+    progress.begin(cases[1].id)
+    assert left(said[1]) < 1.6 * left(said[0])
+    for case in cases[1:]:
+        progress.end(case.id, 3 * case.seconds)
+    assert progress._spent > 2 * progress._expected - runner.TRUSTED
+
+
+def test_compilation_is_told_and_kept_apart() -> None:
+    began: list[bool] = []
+    compilation = worker.Compilation(lambda: began.append(True))
+    event.register("numba:compile", compilation)
+    try:
+
+        def prepare() -> Trial:
+            inner = numba.njit(lambda x: x + 1)
+            outer = numba.njit(lambda x: inner(x) + 1)
+            return Trial([Contender("zkshare", lambda: outer(1))], 3)
+
+        result = worker.perform(Case("field", "compiled", {}, prepare), 0.01, compilation)
+        again = worker.perform(Case("field", "not", {}, lambda: Trial([], None)), 0.01, compilation)
+    finally:
+        event.unregister("numba:compile", compilation)
+    assert result.contenders[0].status == MEASURED and 0 < result.compiled < result.seconds
+    assert began == [True] and again.compiled == 0
+
+
+def test_a_program_ends_with_who_started_it(tmp_path: Path) -> None:
+    told = tmp_path / "number"
+    sleeper = f"import os, pathlib, time; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    starter = f"import sys; from benchmarks.process import run; run([sys.executable, '-c', {sleeper!r}])"
+    process = subprocess.Popen([sys.executable, "-c", starter], stderr=subprocess.DEVNULL)
+    while not (told.exists() and told.read_text()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() != 0
+    assert not Path(f"/proc/{told.read_text()}").exists()
+
+
+def test_the_page_has_the_command_of_its_run(record: Record, tmp_path: Path) -> None:
+    record.head["run"]["options"].update(only=None, also=["end-to-end", "2 ^ 18"], peers=["phe", "gmpy2"], budget=None)
+    [result] = record.results.values()
+    result.contenders[1].drop(GAP, "not installed")
+    write(record, tmp_path, tmp_path / "RESULTS.md")
+    page = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    wanted = "--suite field --backend best --peer phe gmpy2 --also end-to-end '2 ^ 18' --results"
+    assert f"zkshare bench run {wanted} benchmarks/RESULTS.md" in page
+    assert "Gaps: gmpy2 not installed" in page
 
 
 def test_command_lists_and_refuses() -> None:
@@ -139,6 +211,10 @@ def test_command_lists_and_refuses() -> None:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert bench("--list", "--suite", "batch").stdout == bench("run", "--list", "--suite", "batch").stdout
+    both = bench("--suite", "field", "batch", "--list").stdout
+    assert "batch/" in both and "field/" in both
+    also = bench("--suite", "batch", "--also", "[portable]", "--list").stdout
+    assert len(also.splitlines()) > len(bench("--suite", "batch", "--list").stdout.splitlines()) > 1
     listed = bench("run", "--list", "--suite", "batch")
     assert listed.returncode == 0 and "batch/a proof in a batch(proofs=64)" in listed.stdout
     assert bench("run", "--suite", "nothing").returncode == 2
