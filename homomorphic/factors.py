@@ -47,7 +47,7 @@ class LaneFactors(Secret):
         def work(first: int, last: int) -> None:
             some = slice(first * LANES, last * LANES)
             plain, masks = self._decrypt(rows[some])
-            kernels.collect(plain, magnitudes[some], 0, 2 * self._limbs)
+            kernels.collect(plain, magnitudes[some], 2 * self._limbs, aligned(magnitudes.shape[1], LANES))
             negative[some] = masks.reshape(-1)[: len(negative[some])] != 0
 
         in_threads(work, -(-len(rows) // LANES), threads)
@@ -81,7 +81,8 @@ class LaneFactors(Secret):
 
         def work(first: int, last: int) -> None:
             some = slice(first * LANES, last * LANES)
-            kernels.collect(self._masks(exponents[some], tables), out[some], 0, 4 * self._limbs)
+            masks = self._masks(exponents[some], tables)
+            kernels.collect(masks, out[some], 4 * self._limbs, aligned(out.shape[1], LANES))
 
         in_threads(work, -(-len(exponents) // LANES), threads)
         return out.view(np.uint8)[:, -width:]

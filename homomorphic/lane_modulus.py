@@ -134,7 +134,7 @@ class LaneModulus:
         def work(first: int, last: int) -> None:
             plain = self.canonical(column[first:last])
             kernels.join_rows(plain, self._t(), self.words, self.limbs)
-            kernels.collect(plain, out[first * LANES : last * LANES], 0, 2 * self.limbs)
+            kernels.collect(plain, out[first * LANES : last * LANES], 2 * self.limbs, self._scratch(out.shape[1]))
 
         in_threads(work, len(column), threads)
         return out.view(np.uint8)[:, -width:]

@@ -10,7 +10,7 @@ import numpy as np
 
 from homomorphic.pairs import canonical, copy, multiply, reduce, square
 from homomorphic.positive_pairs import accumulate_low, enter, multiply_by, to_halves
-from homomorphic.turning import limb_at, limbs_of_rows, swapped
+from homomorphic.turning import limb_at, limbs_of_rows, rows_of_limbs
 from zkcore.kernel import inner, kernel
 from zkcore.lanes import (
     add_high,
@@ -24,7 +24,7 @@ from zkcore.lanes import (
     u64x8,
 )
 from zkcore.number import constant, load, store, zero_of
-from zkcore.registers import LANES, LIMB_BITS
+from zkcore.registers import LANES
 
 _zero = zero_of(u64x8)
 _one = constant(1)
@@ -46,24 +46,13 @@ def spread(words: Any, blocks: Any, limbs: Any, turned: Any) -> Any:
 
 
 @kernel
-def collect(blocks: Any, words: Any, first: Any, limbs: Any) -> Any:
-    """The inverse of :func:`spread`, from limbs ``first`` to ``first + limbs - 1`` of every block."""
-    width = words.shape[1]
-    for row in range(words.shape[0]):
-        for at in range(width):
-            bit = 64 * at
-            j = bit // LIMB_BITS
-            shift = bit - LIMB_BITS * j
-            value = np.uint64(0)
-            if j < limbs:
-                value = blocks[row >> 3, first + j, row & 7] >> np.uint64(shift)
-            filled = LIMB_BITS - shift
-            while filled < 64:
-                j += 1
-                if j < limbs:
-                    value |= blocks[row >> 3, first + j, row & 7] << np.uint64(filled)
-                filled += LIMB_BITS
-            words[row, width - 1 - at] = swapped(value)
+def collect(blocks: Any, words: Any, limbs: Any, turned: Any) -> Any:
+    """The inverse of :func:`spread`, from the first ``limbs`` of every block.
+
+    ``turned`` is room for ``width`` registers.
+    """
+    for block in range(blocks.shape[0]):
+        rows_of_limbs(words, LANES * block, blocks, block * blocks.shape[1], limbs, turned)
 
 
 @kernel

@@ -101,6 +101,21 @@ def limb_of_words(typingctx: Any, low: Any, high: Any, shift: Any) -> Any:
 
 
 @intrinsic
+def word_of_limbs(typingctx: Any, low: Any, middle: Any, high: Any, shift: Any) -> Any:
+    """Bits ``shift`` to ``shift + 63`` of each lane's three limbs; ``shift`` is below 52."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, second, third, bits = arguments
+        at = [builder.sub(bits.type(LIMB_BITS * k), bits) for k in (1, 2)]
+        far = builder.shl(third, _splat(builder, builder.and_(at[1], bits.type(63))))
+        reaches = builder.icmp_unsigned("<", at[1], bits.type(64))
+        near = builder.or_(builder.lshr(first, _splat(builder, bits)), builder.shl(second, _splat(builder, at[0])))
+        return builder.or_(near, builder.select(reaches, far, u64x8.constant(0)))
+
+    return u64x8(u64x8, u64x8, u64x8, types.uint64), emit
+
+
+@intrinsic
 def sign(typingctx: Any, a: Any) -> Any:
     """All ones in the lanes that are negative as signed numbers, 0 in the others."""
     return u64x8(u64x8), lambda context, builder, signature, arguments: builder.ashr(arguments[0], u64x8.constant(63))
@@ -185,16 +200,7 @@ def turn_rows(typingctx: Any, out: Any, out_at: Any, words: Any, at: Any, stride
             row = builder.load(builder.bitcast(place, _VECTOR.as_pointer()))
             row.align = 8
             registers.append(builder.call(swap, [row]))
-        for distance in (1, 2, 4):  # transpose: exchange blocks off the diagonal, twice as large each time
-            for i in range(LANES):
-                if not i & distance:
-                    pair = registers[i], registers[i + distance]
-                    low = [k if not k & distance else LANES + k - distance for k in range(LANES)]
-                    high = [k + distance if not k & distance else LANES + k for k in range(LANES)]
-                    registers[i], registers[i + distance] = (
-                        builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), LANES), picks))
-                        for picks in (low, high)
-                    )
+        _transpose(builder, registers)
         data = context.make_array(out)(context, builder, to).data
         for k in range(LANES):
             place = builder.gep(data, [builder.mul(builder.add(to_at, to_at.type(k)), to_at.type(LANES))])
@@ -203,6 +209,49 @@ def turn_rows(typingctx: Any, out: Any, out_at: Any, words: Any, at: Any, stride
         return context.get_dummy_value()
 
     return types.void(out, types.intp, words, types.intp, types.intp), emit
+
+
+def _transpose(builder: Any, registers: list[Any]) -> None:
+    """Eight registers as eight rows of words, transposed in place."""
+    for distance in (1, 2, 4):  # exchange blocks off the diagonal, twice as large each time
+        for i in range(LANES):
+            if not i & distance:
+                pair = registers[i], registers[i + distance]
+                low = [k if not k & distance else LANES + k - distance for k in range(LANES)]
+                high = [k + distance if not k & distance else LANES + k for k in range(LANES)]
+                registers[i], registers[i + distance] = (
+                    builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), LANES), picks))
+                    for picks in (low, high)
+                )
+
+
+@intrinsic
+def turn_back(typingctx: Any, words: Any, at: Any, stride: Any, turned: Any, turned_at: Any) -> Any:
+    """The inverse of :func:`turn_rows`: eight registers to eight words of each of eight rows."""
+    for array in (words, turned):
+        if not (isinstance(array, types.Array) and array.dtype == types.uint64 and array.layout == "C"):
+            return None
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, to_at, step, source, source_at = arguments
+        swap = _declared(builder, "llvm.bswap.v8i64", _VECTOR, [_VECTOR])
+        data = context.make_array(turned)(context, builder, source).data
+        registers = []
+        for k in range(LANES):
+            last = builder.add(source_at, source_at.type(LANES - 1 - k))
+            place = builder.gep(data, [builder.mul(last, last.type(LANES))])
+            register = builder.load(builder.bitcast(place, _VECTOR.as_pointer()))
+            register.align = 8
+            registers.append(register)
+        _transpose(builder, registers)
+        data = context.make_array(words)(context, builder, to).data
+        for lane in range(LANES):
+            place = builder.gep(data, [builder.add(to_at, builder.mul(step, step.type(lane)))])
+            kept = builder.store(builder.call(swap, [registers[lane]]), builder.bitcast(place, _VECTOR.as_pointer()))
+            kept.align = 8
+        return context.get_dummy_value()
+
+    return types.void(words, types.intp, types.intp, turned, types.intp), emit
 
 
 @intrinsic
