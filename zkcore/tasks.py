@@ -32,3 +32,14 @@ def run(tasks: Sequence[Task], executor: Executor | None = None, progress: Progr
         for done, future in enumerate(as_completed([executor.submit(task) for task in tasks]), 1):
             future.result()
             tell(done / len(tasks))
+
+
+def together(work: Task, threads: int, executor: Executor | None = None) -> None:
+    """Do ``work`` in so many threads at once, the caller's among them, of an executor of :func:`pool`.
+
+    ``work`` takes what is to be done from what its threads share, until nothing is left.
+    """
+    others = [executor.submit(work) for _ in range(threads - 1)] if executor else []
+    work()
+    for other in others:
+        other.result()

@@ -16,11 +16,10 @@ differ by a number of norm below 2^132 < r, hence differ modulo r. They are draw
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,22 +34,51 @@ from zkcore.groth16.batch_kernels import check_curves, fold, run, sum_scalars
 from zkcore.groth16.keys import PROOF_BYTES, Proof
 from zkcore.limbs import below, from_limbs, limbs_of_bytes, to_limbs
 from zkcore.pairing import NOTHING_FIXED
+from zkcore.registers import aligned
+from zkcore.tasks import pool, together
 
 if TYPE_CHECKING:
     from zkcore.groth16.verifier import PreparedVerifyingKey
 
 Rows = NDArray[np.uint64]
-_Item = tuple["PreparedVerifyingKey", Proof | bytes, Sequence[int] | bytes]
+_Proof = Proof | bytes
+_Public = Sequence[int] | bytes
+_Item = tuple["PreparedVerifyingKey", _Proof, _Public]
 
 _NUMBER = fp_lanes if BACKEND == "avx512ifma" else fp
 _CHUNK = WIDTH * 8
 """Items that share Miller loops: eight in each of eight lanes."""
-_BLOCK = 64
-"""Chunks that share one final exponentiation, and items' memory."""
-
+_BLOCK = 64 * _CHUNK
+"""Items that share one final exponentiation, and memory."""
 
 _BYTES_ORDER = [0, 1, 3, 2, 5, 4, 6, 7]
 """Where a proof's bytes have a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y: they begin with the imaginary part."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Items of one key, column by column: their places in the stream, proofs, inputs."""
+
+    key: "PreparedVerifyingKey"
+    indices: list[int] = field(default_factory=list)
+    proofs: list[_Proof] = field(default_factory=list)
+    publics: list[_Public] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def cut(self, chosen: slice) -> "_Group":
+        return _Group(self.key, self.indices[chosen], self.proofs[chosen], self.publics[chosen])
+
+    def in_range(self) -> "_Group":
+        """The items whose numbers are in range, and as many as there must be."""
+        good = [_in_range(self.key, *item) for item in zip(self.proofs, self.publics, strict=True)]
+        return _Group(
+            self.key,
+            list(compress(self.indices, good)),
+            list(compress(self.proofs, good)),
+            list(compress(self.publics, good)),
+        )
 
 
 @dataclass(frozen=True)
@@ -92,9 +120,8 @@ def _run(proofs: Rows) -> tuple[Rows, Rows, list[bool]]:
     weights = np.frombuffer(bytearray(secrets.token_bytes(16 * len(rows))), dtype=np.uint64).reshape(-1, 2)
     count = len(rows) // _NUMBER.lanes
     sound, out = np.empty(count, dtype=np.uint64), np.empty((_NUMBER.lanes, 15, 4), dtype=np.uint64)
-    shapes = (2 * count, 2 * size), (count, 4 * size), (count, 6 * size)
-    g1_work, g2_work, t_work = (np.empty(shape, dtype=np.uint64) for shape in shapes)
-    run(rows, weights, g1_work, g2_work, t_work, *NOTHING_FIXED, sound, out)
+    work = aligned(2 * count, 2 * size), aligned(count, 4 * size), aligned(count, 6 * size)
+    run(rows, weights, *work, *NOTHING_FIXED, sound, out)
     return weights, out, _answers(sound, len(proofs))
 
 
@@ -110,27 +137,26 @@ def _fold(outcomes: Sequence[Rows]) -> Rows:
     return out
 
 
-def _read(item: _Item) -> tuple["PreparedVerifyingKey", Proof, Sequence[int]]:
-    """The item without encodings; raises as :meth:`Proof.from_bytes`, and WrongLength for ragged inputs."""
-    key, proof, public = item
+def _read(proof: _Proof, public: _Public) -> tuple[Proof, Sequence[int]]:
+    """Proof and inputs decoded; raises as :meth:`Proof.from_bytes`, and WrongLength for ragged inputs."""
     if isinstance(public, bytes):
         if len(public) % 32:
             raise WrongLength("public", "inputs take 32 bytes each")
         public = [int.from_bytes(public[at : at + 32], "big") for at in range(0, len(public), 32)]
-    return key, Proof.from_bytes(proof) if isinstance(proof, bytes) else proof, public
+    return Proof.from_bytes(proof) if isinstance(proof, bytes) else proof, public
 
 
-def _in_range(item: _Item) -> bool:
+def _in_range(key: "PreparedVerifyingKey", proof: _Proof, public: _Public) -> bool:
     try:
-        key, proof, public = _read(item)
-        key.check_public(public)
-        proof.numbers()
+        decoded, inputs = _read(proof, public)
+        key.check_public(inputs)
+        decoded.numbers()
     except Refused:
         return False
     return True
 
 
-def _limbs(key: "PreparedVerifyingKey", items: Sequence[_Item]) -> tuple[Rows, Rows]:
+def _limbs(group: _Group) -> tuple[Rows, Rows]:
     """Proofs and inputs of the items, every number in range.
 
     Raises
@@ -140,51 +166,49 @@ def _limbs(key: "PreparedVerifyingKey", items: Sequence[_Item]) -> tuple[Rows, R
     OutOfRange, WrongLength
         A number, or the number of inputs, is not what it must be.
     """
-    n_public = key.key.n_public
-    if all(isinstance(proof, bytes) and isinstance(public, bytes) for _, proof, public in items):
-        proofs, publics = _limbs_of_bytes(n_public, items)
-    else:
-        proofs, publics = _limbs_of_numbers(n_public, [_read(item) for item in items])
+    n_public = group.key.key.n_public
+    encoded = all(isinstance(value, bytes) for column in (group.proofs, group.publics) for value in column)
+    read = _limbs_of_bytes if encoded else _limbs_of_numbers
+    proofs, publics = read(n_public, group.proofs, group.publics)
     if not (below(proofs, P) and below(publics, R)):
         raise OutOfRange("items", "a number is not below its modulus")
-    return proofs.reshape(len(items), 8, 4), publics.reshape(len(items), n_public, 4)
+    return proofs.reshape(len(group), 8, 4), publics.reshape(len(group), n_public, 4)
 
 
-def _limbs_of_bytes(n_public: int, items: Sequence[Any]) -> tuple[Rows, Rows]:
-    if any(len(proof) != PROOF_BYTES or len(public) != 32 * n_public for _, proof, public in items):
+def _limbs_of_bytes(n_public: int, proofs: Sequence[Any], publics: Sequence[Any]) -> tuple[Rows, Rows]:
+    if any(len(proof) != PROOF_BYTES for proof in proofs) or any(len(public) != 32 * n_public for public in publics):
         raise WrongLength("items", "not the length of a proof, or not the key's number of inputs")
-    proofs = limbs_of_bytes(b"".join([proof for _, proof, _ in items])).reshape(-1, 8, 4)
+    rows = limbs_of_bytes(b"".join(proofs)).reshape(-1, 8, 4)
     # The neutral element is encoded as zeros, which lie on neither curve.
-    return proofs[:, _BYTES_ORDER].reshape(-1, 4), limbs_of_bytes(b"".join([public for _, _, public in items]))
+    return rows[:, _BYTES_ORDER].reshape(-1, 4), limbs_of_bytes(b"".join(publics))
 
 
-def _limbs_of_numbers(n_public: int, items: Sequence[Any]) -> tuple[Rows, Rows]:
+def _limbs_of_numbers(n_public: int, proofs: Sequence[Any], publics: Sequence[Any]) -> tuple[Rows, Rows]:
     numbers: list[int] = []
     inputs: list[int] = []
-    for _, proof, public in items:
+    read: Iterable[tuple[Any, Sequence[int]]] = map(_read, proofs, publics)
+    for proof, public in read:
         if len(public) != n_public:
             raise WrongLength("public", "not the key's number of inputs")
-        numbers += (*proof.a, *proof.b[0], *proof.b[1], *proof.c)
+        a, b, c = proof.a, proof.b, proof.c
+        numbers += (*a, *b[0], *b[1], *c)
         inputs += public
     return to_limbs(numbers), to_limbs(inputs)
 
 
-def _well_formed(
-    key: "PreparedVerifyingKey", items: Sequence[_Item], indices: Sequence[int]
-) -> tuple[list[int], Rows, Rows]:
+def _well_formed(group: _Group) -> tuple[list[int], Rows, Rows]:
     """Indices, proofs and inputs of the items whose numbers are in range and whose points are on their curves."""
-    kept = list(indices)
     try:
-        proofs, publics = _limbs(key, [items[index] for index in kept])  # all at once, for threads share Python's lock
+        proofs, publics = _limbs(group)  # all at once, for threads share Python's lock
     except (TypeError, Refused):
-        kept = [index for index in indices if _in_range(items[index])]
-        proofs, publics = _limbs(key, [items[index] for index in kept])
-    if not kept:
-        return kept, proofs, publics
+        group = group.in_range()
+        proofs, publics = _limbs(group)
+    if not len(group):
+        return group.indices, proofs, publics
     rows = _padded(proofs)
     sound = np.empty(len(rows) // _NUMBER.lanes, dtype=np.uint64)
     check_curves(rows, sound)
-    return _kept(_answers(sound, len(kept)), kept, proofs, publics)
+    return _kept(_answers(sound, len(group)), group.indices, proofs, publics)
 
 
 def _kept(good: list[bool], indices: list[int], proofs: Rows, publics: Rows) -> tuple[list[int], Rows, Rows]:
@@ -193,9 +217,9 @@ def _kept(good: list[bool], indices: list[int], proofs: Rows, publics: Rows) -> 
     return [index for index, sound in zip(indices, good, strict=True) if sound], proofs[good], publics[good]
 
 
-def _part(key: "PreparedVerifyingKey", items: Sequence[_Item], indices: Sequence[int]) -> _Part | None:
-    """The items of one key with their loops run, without those that are malformed; None if nothing is left."""
-    kept, proofs, publics = _well_formed(key, items, indices)
+def _part(group: _Group) -> _Part | None:
+    """The items with their loops run, without those that are malformed; None if nothing is left."""
+    kept, proofs, publics = _well_formed(group)
     while kept:
         weights, outcomes, good = _run(proofs)
         if all(good):
@@ -220,12 +244,49 @@ def _find_bad(key: "PreparedVerifyingKey", parts: Sequence[_Part], known_bad: bo
     return parts[0].indices if len(parts[0].indices) == 1 else _find_bad(key, parts[0].singles(), known_bad=True)
 
 
-def _is_valid(item: _Item) -> bool:
+def _is_valid(key: "PreparedVerifyingKey", proof: _Proof, public: _Public) -> bool:
     try:
-        key, proof, public = _read(item)
-        return key.verify(proof, public)
+        return key.verify(*_read(proof, public))
     except Refused:
         return False
+
+
+def _chunks(count: int, threads: int) -> Iterator[slice]:
+    """``count`` items cut so that threads which take the chunks in turn end together: the last are smaller."""
+    at = 0
+    while at < count:
+        share = -(-(count - at) // (threads * WIDTH)) * WIDTH
+        yield slice(at, at := at + min(share, _CHUNK))
+
+
+def _bad_of(group: _Group, threads: int, executor: Executor | None) -> list[int]:
+    """Indices of the items of a group that are not valid."""
+    if len(group) == 1:
+        return [] if _is_valid(group.key, group.proofs[0], group.publics[0]) else group.indices
+    chunks, parts = iter(list(_chunks(len(group), threads))), list[_Part]()
+
+    def work() -> None:
+        for chunk in chunks:  # of one list, so that each goes to one thread
+            part = _part(group.cut(chunk))
+            if part is not None:
+                parts.append(part)
+
+    together(work, threads, executor)
+    malformed = set(group.indices).difference(*(part.indices for part in parts))
+    return [*malformed, *_find_bad(group.key, parts)]
+
+
+def _groups(items: Iterator[tuple[int, _Item]]) -> list[_Group]:
+    """The next block of numbered items, by their keys; none at the end."""
+    groups: dict[int, _Group] = {}
+    for index, (key, proof, public) in islice(items, _BLOCK):
+        group = groups.get(id(key))
+        if group is None:
+            group = groups[id(key)] = _Group(key)
+        group.indices.append(index)
+        group.proofs.append(proof)
+        group.publics.append(public)
+    return list(groups.values())
 
 
 def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
@@ -236,21 +297,9 @@ def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
     its 256 bytes and the inputs as 32 bytes each, big-endian, joined: that is quicker than through Python's integers.
     """
     bad: list[int] = []
-    iterator, start = iter(items), 0
-    with ThreadPoolExecutor(threads) as pool:
-        each: Callable[..., Iterable[_Part | None]] = pool.map if threads > 1 else map
-        while block := list(islice(iterator, _CHUNK * _BLOCK)):
-            by_key: dict[int, list[int]] = {}
-            for index, (key, _, _) in enumerate(block):
-                by_key.setdefault(id(key), []).append(index)
-            for indices in by_key.values():
-                key = block[indices[0]][0]
-                if len(indices) == 1:
-                    wrong = set() if _is_valid(block[indices[0]]) else set(indices)
-                else:
-                    chunks = [indices[at : at + _CHUNK] for at in range(0, len(indices), _CHUNK)]
-                    parts = [part for part in each(partial(_part, key, block), chunks) if part is not None]
-                    wrong = set(indices).difference(*(part.indices for part in parts)).union(_find_bad(key, parts))
-                bad += [start + index for index in wrong]
-            start += len(block)
+    numbered = enumerate(items)
+    with pool(threads) as executor:
+        while groups := _groups(numbered):
+            for group in groups:
+                bad += _bad_of(group, threads, executor)
     return sorted(bad)
