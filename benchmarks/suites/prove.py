@@ -11,6 +11,8 @@ from benchmarks.suites.field import LANES_STREAM
 
 SIZES = (10, 11, 12, 13, 14, 15, 16, 17, 18)
 QUICK = (10, 11, 12, 13, 14, 16)
+COMMON = 16
+"""Up to which size peers, the portable back end and setup take part: seconds a proof, not minutes."""
 
 
 def cases(options: Options) -> Iterator[Case]:
@@ -26,25 +28,26 @@ def cases(options: Options) -> Iterator[Case]:
             seconds=2 + 2.2 * cost,
             quick=bits in QUICK,
         )
-        yield Case(
-            "prove",
-            "proof",
-            size,
-            partial(_prove, options, bits),
-            backend=PORTABLE,
-            grows="constraints",
-            seconds=2 + 2.2 * cost,
-            quick=bits == 13,
-        )
-        yield Case(
-            "prove",
-            "setup",
-            size,
-            partial(_setup, options, bits),
-            grows="constraints",
-            seconds=2 + 5 * cost,
-            quick=bits in (10, 13),
-        )
+        if bits <= COMMON:
+            yield Case(
+                "prove",
+                "proof",
+                size,
+                partial(_prove, options, bits),
+                backend=PORTABLE,
+                grows="constraints",
+                seconds=2 + 2.2 * cost,
+                quick=bits == 13,
+            )
+            yield Case(
+                "prove",
+                "setup",
+                size,
+                partial(_setup, options, bits),
+                grows="constraints",
+                seconds=2 + 5 * cost,
+                quick=bits in (10, 13),
+            )
         yield Case(
             "prove",
             "G1 sum of scalar multiples",
@@ -63,16 +66,17 @@ def cases(options: Options) -> Iterator[Case]:
             seconds=0.5 + cost / 16,
             quick=bits in QUICK,
         )
-        yield Case(
-            "prove",
-            "peak memory of a process that proves",
-            size,
-            partial(_memory, options, bits),
-            unit="B",
-            grows="constraints",
-            seconds=4 + cost / 3,
-            quick=bits == 16,
-        )
+        if bits % 2 == 0:
+            yield Case(
+                "prove",
+                "peak memory of a process that proves",
+                size,
+                partial(_memory, options, bits),
+                unit="B",
+                grows="constraints",
+                seconds=4 + cost / 3,
+                quick=bits == 16,
+            )
     yield Case("prove", "key loaded", {"constraints": 1 << 13}, partial(_load, options, 13), seconds=3)
     yield Case("prove", "key loaded", {"constraints": 1 << 16}, partial(_load, options, 16), seconds=12, quick=False)
     yield Case("prove", "whole process", {"constraints": 1 << 13}, partial(_process, options, 13), seconds=16)
@@ -108,7 +112,7 @@ def _prove(options: Options, bits: int) -> Trial:
             Contender(
                 OURS, lambda: prove(proving_key, circuit.witness), lambda made: prepared.verify(made[0], circuit.public)
             ),
-            invite("groth16py", options, peer),
+            invite("groth16py", options, peer) if bits <= COMMON else Gap("groth16py", "takes part up to 2^16"),
         ],
         True,
     )
@@ -235,7 +239,7 @@ def _memory(options: Options, bits: int) -> Trial:
     contenders: list[Contender | Gap] = [
         Contender(OURS, lambda: run(command), lambda used: used.status == 0, 1, lambda used: used.peak)
     ]
-    if bits in (13, 18):
+    if bits == 14:
         contenders.append(invite("snarkjs", options, peer))
     return Trial(contenders, True)
 
