@@ -74,14 +74,14 @@ def run(options: Options, path: Path, name: str, resume: bool, tell: Tell) -> Re
     Raises
     ------
     UnreadableRecord, OSError
-        The record to take up can't be read, or is of another machine, other versions or another commit.
+        The record to take up can't be read, or is of another machine, other versions, another commit or other options.
     WorkerFailed
         A suite's process does not even begin; what was measured is in the record.
     """
     cases = plan(options)
     if resume and path.exists():
         record = Record.read(path)
-        _check_same(record)
+        _check_same(record, options)
         tell(f"{len(record.results)} cases are in {path} already")
     else:
         record = Record.begin(name, options, peers.describe(options))
@@ -102,12 +102,14 @@ def run(options: Options, path: Path, name: str, resume: bool, tell: Tell) -> Re
     return record
 
 
-def _check_same(record: Record) -> None:
-    """Refuse to put measurements of different machines or code into one record."""
+def _check_same(record: Record, options: Options) -> None:
+    """Refuse to put measurements of different machines, code or options into one record."""
     here = {"code": machine.commit(), "versions": machine.versions()}
     differ = [name for name, value in here.items() if record.head[name] != value]
     if record.head["machine"]["processor"] != machine.describe()["processor"]:
         differ.append("machine")
+    if Options.from_dict(record.head["run"]["options"]) != options:
+        differ.append("choice of options")
     if differ:
         raise UnreadableRecord(f"the record was begun with another {', '.join(differ)}; begin a new one")
 
@@ -132,8 +134,8 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
     assert worker.stdin is not None and worker.stdout is not None
     current = ""
     try:
-        worker.stdin.write(json.dumps(request))
-        worker.stdin.close()
+        worker.stdin.write(json.dumps(request) + "\n")
+        worker.stdin.flush()
         started = time.perf_counter()
         for line in worker.stdout:
             message = json.loads(line)
@@ -158,4 +160,5 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
         if worker.poll() is None:
             worker.terminate()
             worker.wait()
+        worker.stdin.close()
         log.close()

@@ -1,7 +1,8 @@
 """One suite on one back end, in a process of its own that :mod:`benchmarks.runner` starts.
 
-Reads a request as JSON from standard input and writes one JSON value a line to standard output: a case that begins,
-that kernels are being compiled for it, a case's result. Whatever libraries print goes to standard error.
+Reads a request as one line of JSON from standard input and writes one JSON value a line to standard output: a case
+that begins, that kernels are being compiled for it, a case's result. Whatever libraries print goes to standard error.
+It ends when standard input does, so that it never measures beside the run that goes on after its runner was killed.
 """
 
 import dataclasses
@@ -9,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -81,6 +83,11 @@ def perform(case: Case, seconds: float, compilation: Compilation) -> Result:
     )
 
 
+def _end_with_runner() -> None:
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     """Serve one request."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -91,7 +98,8 @@ def main() -> None:
         out.flush()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that programs that it has started end with it
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_runner, daemon=True).start()
     options = Options.from_dict(request["options"])
     done = set(request["done"])
     compilation = Compilation(lambda: say(compiles=True))

@@ -194,6 +194,29 @@ def test_a_program_ends_with_who_started_it(tmp_path: Path) -> None:
     assert not Path(f"/proc/{told.read_text()}").exists()
 
 
+def test_a_suite_ends_with_a_killed_runner_and_is_taken_up(tmp_path: Path) -> None:
+    def bench(*more: str) -> list[str]:
+        only = "product modulo N^2(bits=2048)"
+        options = ["--only", only, "--backend", "best", "--peer", "none", "-o", str(tmp_path)]
+        return [sys.executable, "-m", "benchmarks", "--suite", "field", *options, *more]
+
+    process = subprocess.Popen(bench("--seconds", "2"), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "[1/1]" not in process.stderr.readline():
+        pass
+    [suite] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while Path(f"/proc/{suite}").exists() and "Z" not in Path(f"/proc/{suite}/stat").read_text().split()[2]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not Record.read(tmp_path / "record.json").results
+    assert subprocess.run(bench("--seconds", "0.01", "--resume"), capture_output=True, check=False).returncode == 2
+    subprocess.run(bench("--seconds", "2", "--resume"), check=True, capture_output=True)
+    assert len(Record.read(tmp_path / "record.json").results) == 1
+
+
 def test_the_page_has_the_command_of_its_run(record: Record, tmp_path: Path) -> None:
     record.head["run"]["options"].update(only=None, also=["end-to-end", "2 ^ 18"], peers=["phe", "gmpy2"], budget=None)
     [result] = record.results.values()
