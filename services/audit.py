@@ -149,6 +149,14 @@ class AuditLog:
         if self._missing:
             await self._queued(None)
 
+    async def works(self) -> bool:
+        """Whether records can be written, as :meth:`ready` finds it."""
+        try:
+            await self.ready()
+        except Unreachable:
+            return False
+        return True
+
     async def record(self, **fields: Any) -> None:
         """Writes a record; when this returns it is on disk. Raises Unreachable if it cannot be written."""
         await self._queued(fields)

@@ -23,7 +23,8 @@ node           ``"host:port"`` of the operator's node                           
 share          file with the share of the threshold key                            trustee
 passphrase_file file (mode 0600) whose first line opens the share; optional        trustee
 segments       folder of the ciphertexts; needed beside a ``postgresql://`` URL    node, trustee
-web            ``"host:port"`` of the page and the services over HTTPS; optional   node
+web            ``"host:port"`` of the services over HTTPS, a node's page, health     node, trustee, department
+               and metrics; optional
 datasets       names of the datasets that it answers for                           department
 rights.<name>  who may query a dataset: ``["zkshare://tax_agency/name"]``           node, trustee
 trustees.<name> ``"host:port"`` of each trustee                                    node
@@ -63,8 +64,8 @@ OWN: Mapping[str, tuple[str, ...]] = {
 }
 OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "node": ("segments", "audit", "web"),
-    "trustee": ("segments", "audit", "passphrase_file"),
-    "department": ("audit",),
+    "trustee": ("segments", "audit", "web", "passphrase_file"),
+    "department": ("audit", "web"),
     "enterprise": ("outbox", "policy"),
 }
 SECTIONS: Mapping[str, tuple[str, ...]] = {

@@ -19,8 +19,9 @@ from services.identity import Identity, caller
 from services.ledger import Ledger
 from services.parameters import PublicParameters
 from services.record_book import RecordBook
-from services.server import FREE_PORT, GUARD, Address, Guard, Server, Workers
+from services.server import FREE_PORT, GUARD, Address, Guard, Needs, Server, Workers
 from services.store.opening import open_database
+from services.web.monitor import second_door
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,15 @@ class DepartmentConfig:
         Where it listens.
     guard
         Limits of callers, and the audit log.
+    web
+        Where it shows health and metrics and offers its service over HTTPS; None for nowhere.
     """
 
     database: Path | str
     datasets: tuple[str, ...]
     listen: Address = FREE_PORT
     guard: Guard = GUARD
+    web: Address | None = None
 
 
 class Department(rpc.DepartmentServiceServicer):
@@ -68,7 +72,14 @@ class Department(rpc.DepartmentServiceServicer):
         self._parameters = parameters
         self._ledger = ledger
         self._workers = workers
-        self._server = Server(identity, config.listen, [self], config.guard)
+        needs = Needs(workers, {"database": lambda: self._database.query("SELECT 1"), "ledger": ledger.latest_head})
+        self._server = Server(identity, config.listen, [self], config.guard, needs)
+        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, self)
+
+    @property
+    def web_address(self) -> Address | None:
+        """Where its second door is, once it has started; None if it has none."""
+        return self._web.address if self._web else None
 
     @property
     def address(self) -> Address:
@@ -83,9 +94,13 @@ class Department(rpc.DepartmentServiceServicer):
             RecordBook, self._database, self._parameters, self._ledger, self._config.datasets
         )
         await self._server.start()
+        if self._web:
+            await self._web.start()
 
     async def stop(self) -> None:
         """Lets running calls end, then closes."""
+        if self._web:
+            await self._web.stop()
         await self._server.stop()
         self._database.close()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from services.errors import Busy, Unreachable
+from services.metrics import QUEUED
 from services.server import Workers
 from zkcore.errors import Refused
 
@@ -120,6 +121,7 @@ class Gatherer(Generic[T, R]):
         group = _Group[T, R](items, time.monotonic(), asyncio.get_running_loop().create_future())
         self._groups.append(group)
         self._waiting += len(items)
+        QUEUED.inc(len(items))
         self._arrival.set()
         return await group.results
 
@@ -158,6 +160,7 @@ class Gatherer(Generic[T, R]):
     def _take(self) -> _Group[T, R]:
         group = self._groups.popleft()
         self._waiting -= len(group.items)
+        QUEUED.dec(len(group.items))
         self._room.set()
         return group
 

@@ -20,6 +20,12 @@ BATCH_SIZE = Histogram(
     "Proofs that one batch verification took together.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096),
 )
+RECORDS_BATCH = Histogram(
+    "zkshare_submission_batch_size",
+    "Records that were verified and appended together.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
+QUEUED = Gauge("zkshare_queued", "Records and proofs that wait to be taken into a batch.")
 WAITING = Gauge("zkshare_work_waiting", "Calls for CPU work that run or wait for a thread.")
 LOG_ENTRIES = Gauge("zkshare_log_entries", "Entries of the submission log.", ["party"])
 LEDGER_LAG = Gauge("zkshare_ledger_lag_entries", "Entries of the log that no head on the ledger covers.", ["party"])

@@ -14,7 +14,6 @@ from pathlib import Path
 import grpc.aio
 import structlog
 
-from services.access import Gate
 from services.aggregate import AggregateServicer
 from services.credit import CreditServicer, ScoreRequests
 from services.errors import LogMismatch
@@ -28,19 +27,28 @@ from services.policy import Rights
 from services.proving import VerificationServicer
 from services.releases import Releases
 from services.replication import LogServicer
-from services.server import FREE_PORT, GUARD, Address, Guard, Repeated, Server, Servicer, Workers, channel
-from services.store import StoreError
+from services.server import (
+    FREE_PORT,
+    GUARD,
+    READY_SECONDS,
+    Address,
+    Guard,
+    Needs,
+    Repeated,
+    Server,
+    Servicer,
+    Workers,
+    channel,
+)
 from services.store.opening import open_database, segments_of
 from services.submission import Intake, SubmissionServicer
 from services.verification import SubmissionVerifier
-from services.web.connect import ConnectApplication
-from services.web.page import Page, routed
+from services.web.connect import ConnectApplication, routed
+from services.web.monitor import Monitor
+from services.web.page import Page
 from services.web.server import WebServer
 from services.web.view import PublicView
 from zkcore.errors import Refused
-
-READY_SECONDS = 2.0
-"""How often the node looks whether it has what it needs."""
 
 _log = structlog.get_logger("zkshare.node")
 
@@ -155,12 +163,16 @@ class Node:
             self._credit,
             self._verification,
         ]
-        self._server = Server(self._identity, self._config.listen, servicers, self._config.guard)
+        needs = Needs(
+            self._workers,
+            {"database": lambda: self._database.query("SELECT 1"), "ledger": lambda: self._ledger.latest_head()},
+        )
+        self._server = Server(self._identity, self._config.listen, servicers, self._config.guard, needs)
         await self._intake.start()
         await self._verification.start()
         await self._server.start()
         if self._config.web is not None:
-            self._web = self._second_door(self._config.web, self._server.gate, servicers, releases)
+            self._web = self._second_door(self._config.web, self._server, servicers, releases)
             await self._web.start()
         self._anchoring_task.start()
         self._watching_task.start()
@@ -192,13 +204,6 @@ class Node:
         }
         self._aggregate.meet(self._channels)
 
-    async def ready(self) -> dict[str, bool]:
-        """What the node needs to do its work, by name, and whether it has it now."""
-        return {
-            "database": await self._works(self._database.query, "SELECT 1"),
-            "ledger": await self._works(self._ledger.latest_head),
-        }
-
     async def anchor(self) -> Head:
         """Puts the log's head on the ledger if it is not there yet; returns it."""
         async with self._anchoring:
@@ -209,31 +214,21 @@ class Node:
                 _log.info("anchored", size=head.size)
             return head
 
-    async def _works(self, function: Callable[..., object], *arguments: object) -> bool:
-        try:
-            await self._workers.run(function, *arguments)
-        except (StoreError, Refused):
-            return False
-        return True
-
     async def _watch(self) -> None:
-        """Tells health and metrics how things stand."""
-        parts = await self.ready()
-        if self._server is not None:
-            await self._server.report(all(parts.values()))
+        """Tells the metrics how things stand."""
         party, head = f"{self._identity.role}/{self._identity.name}", self._journal.head()
         LOG_ENTRIES.labels(party).set(head.size)
         # Not while a head is being anchored, which may take as long as the chain's blocks do.
-        if parts["ledger"] and not self._anchoring.locked():
+        if not self._anchoring.locked():
             async with self._anchoring:
                 await self._workers.run(self._look_back)
         LEDGER_LAG.labels(party).set(max(head.size - (self._anchored.size if self._anchored else 0), 0))
 
-    def _second_door(self, listen: Address, gate: Gate, servicers: list[Servicer], releases: Releases) -> WebServer:
+    def _second_door(self, listen: Address, server: Server, servicers: list[Servicer], releases: Releases) -> WebServer:
         authority, ledger = self._parameters.authority, self._ledger.acting_as(None)
         view = PublicView(self._identity.name, authority, ledger, self._journal.head, releases)
-        page = Page(view, authority, self.ready, self._workers)
-        return WebServer(self._identity, listen, routed(page, ConnectApplication(gate, servicers)))
+        page = Page(view, Monitor(authority, server.ready), self._workers)
+        return WebServer(self._identity, listen, routed(page.application, ConnectApplication(server.gate, servicers)))
 
     def _head(self, size: int) -> Head | None:
         anchored = self._ledger.head(size)

@@ -51,7 +51,11 @@ def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Part
     if configuration.role == "enterprise":
         return EnterpriseAgent(Connection(configuration, identity, parameters, ledger, workers))
     office = DepartmentConfig(
-        configuration.database, configuration.datasets, configuration.listen, guard=configuration.guard
+        configuration.database,
+        configuration.datasets,
+        configuration.listen,
+        guard=configuration.guard,
+        web=configuration.web,
     )
     return Department(office, identity, parameters, ledger, workers)
 
@@ -85,6 +89,7 @@ def _trustee(
         configuration.listen,
         segments=configuration.segments,
         guard=configuration.guard,
+        web=configuration.web,
     )
     opened_by = configuration.passphrase_file
     share = load_secret(KeyShare, configuration.share, read_passphrase(opened_by) if opened_by else None)

@@ -6,7 +6,7 @@ free. TLS 1.3 is the floor on both sides.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,17 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.access import Gate
 from services.audit import AuditHead, AuditLog
 from services.errors import Busy
+from services.health import HealthServicer
 from services.identity import Identity, Role
 from services.limits import MESSAGE_LIMIT, USUAL, Limits
 from services.metrics import WAITING
 from services.status import from_rpc_error
+from services.store import StoreError
 from services.tracing import client_interceptors, server_interceptors
 from zkcore.errors import Refused
 
@@ -47,6 +48,8 @@ RECONNECTING: tuple[tuple[str, Any], ...] = (
 """A party that was restarted is met again within two seconds; gRPC alone waits up to two minutes."""
 NOTE_SECONDS = 60.0
 """How often the audit log's head is logged."""
+READY_SECONDS = 2.0
+"""How often a party looks whether it has what it needs."""
 DEADLINE = 60.0
 """Seconds after which a client gives up on a call unless it says otherwise."""
 
@@ -125,6 +128,25 @@ class Repeated:
                 _log.warning("will try again", work=self._name, why=why)
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a party cannot work without: by name, a call that fails as Refused or StoreError while it is not there."""
+
+    workers: Workers
+    checks: Mapping[str, Callable[[], object]]
+
+    async def met(self) -> dict[str, bool]:
+        """Of each whether it is there now."""
+        return {name: await self._holds(check) for name, check in self.checks.items()}
+
+    async def _holds(self, check: Callable[[], object]) -> bool:
+        try:
+            await self.workers.run(check)
+        except (StoreError, Refused):
+            return False
+        return True
+
+
 class Servicer(Protocol):
     """A servicer that knows which service it implements and how to join a server."""
 
@@ -178,20 +200,29 @@ class Server:
     ----------
     guard
         Limits of its callers, and where its audit log is.
+    needs
+        What the party cannot work without: it reports itself as not serving while something of it is missing.
     """
 
     def __init__(
-        self, identity: Identity, listen: Address, servicers: Iterable[Servicer], guard: Guard = GUARD
+        self,
+        identity: Identity,
+        listen: Address,
+        servicers: Iterable[Servicer],
+        guard: Guard = GUARD,
+        needs: Needs | None = None,
     ) -> None:
         self._guard = guard
+        self._needs = needs
         self._identity = identity
         self._listen = listen
         self._servicers = tuple(servicers)
         self._server: grpc.aio.Server | None = None
-        self._health: Any = None
+        self._health = HealthServicer(servicer.DESCRIPTOR.full_name for servicer in self._servicers)
         self._party = f"{identity.role}/{identity.name}"
         self.gate = Gate(self._party, self._guard.limits)
         self._noting = Repeated("audit head", self._note_head, NOTE_SECONDS)
+        self._watching = Repeated("watch", self._watch, READY_SECONDS)
         self._noted: AuditHead | None = None
         self.address = listen
 
@@ -205,28 +236,34 @@ class Server:
         names = [servicer.DESCRIPTOR.full_name for servicer in self._servicers]
         for servicer in self._servicers:
             servicer.join(server)
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        self._health.join(server)
+        described = [*names, self._health.DESCRIPTOR.full_name, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(described, server)
         port = server.add_secure_port(str(self._listen), self._identity.server_credentials())
         await server.start()
-        await self.report(True)
+        await self._watch()
+        self._watching.start()
         self._server = server
         self.address = Address(self._listen.host, port)
         _log.info("serving", party=self._party, address=str(self.address), services=names)
 
-    async def report(self, ready: bool) -> None:
+    async def ready(self) -> dict[str, bool]:
+        """What the party needs to do its work, by name, and whether it has it now."""
+        met = {} if self._needs is None else await self._needs.met()
+        if self.gate.audit is not None:
+            met["audit"] = await self.gate.audit.works()
+        return met
+
+    async def _watch(self) -> None:
         """Tells gRPC's health service whether the party can do its work."""
-        if self._health is not None:
-            state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-            for name in ("", *(servicer.DESCRIPTOR.full_name for servicer in self._servicers)):
-                await self._health.set(name, state)
+        await self._health.report(all((await self.ready()).values()))
 
     async def stop(self, grace: float = 5.0) -> None:
         """Reports itself as not serving, lets running calls end for `grace` seconds, closes."""
         if self._server is None:
             return
-        await self._health.enter_graceful_shutdown()
+        await self._watching.stop()
+        await self._health.end()
         await self._server.stop(grace)
         self._server = None
         if self.gate.audit is not None:

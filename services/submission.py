@@ -22,6 +22,7 @@ from services.gathering import Gatherer
 from services.identity import Identity, caller
 from services.journal import Journal
 from services.log import Head
+from services.metrics import RECORDS_BATCH
 from services.parameters import PublicParameters
 from services.receipts import SubmissionReceipt
 from services.server import Workers
@@ -76,6 +77,7 @@ class Intake:
 
     def _take(self, bodies: Sequence[bytes]) -> list[bytes | Refused]:
         """Verifies and appends; runs in worker threads, where one batch is verified while another is appended."""
+        RECORDS_BATCH.observe(len(bodies))
         verdicts = self._verifier.verify_batch(bodies)
         try:
             with self._appending:

@@ -28,9 +28,10 @@ from services.policy import Plan, Rights
 from services.receipts import decryption_context
 from services.releases import Releases
 from services.replication import Replica
-from services.server import FREE_PORT, GUARD, Address, Guard, Repeated, Server, Workers, channel
+from services.server import FREE_PORT, GUARD, Address, Guard, Needs, Repeated, Server, Workers, channel
 from services.store.opening import open_database, segments_of
 from services.verification import SubmissionVerifier
+from services.web.monitor import second_door
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class TrusteeConfig:
         Directory of the replica's ciphertexts; None for one beside the database's file.
     guard
         Limits of callers, and the audit log.
+    web
+        Where it shows health and metrics and offers its service over HTTPS; None for nowhere.
     """
 
     database: Path | str
@@ -62,6 +65,7 @@ class TrusteeConfig:
     follow_seconds: float = 1.0
     segments: Path | None = None
     guard: Guard = GUARD
+    web: Address | None = None
 
 
 class Trustee(rpc.TrusteeServiceServicer):
@@ -86,8 +90,15 @@ class Trustee(rpc.TrusteeServiceServicer):
         self._ledger = ledger
         self._workers = workers
         self._clock = clock
-        self._server = Server(identity, config.listen, [self], config.guard)
+        needs = Needs(workers, {"database": lambda: self._database.query("SELECT 1"), "ledger": ledger.latest_head})
+        self._server = Server(identity, config.listen, [self], config.guard, needs)
+        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, self)
         self._following = Repeated("follow", self._follow, config.follow_seconds)
+
+    @property
+    def web_address(self) -> Address | None:
+        """Where its second door is, once it has started; None if it has none."""
+        return self._web.address if self._web else None
 
     @property
     def address(self) -> Address:
@@ -105,11 +116,15 @@ class Trustee(rpc.TrusteeServiceServicer):
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._replica = Replica(self._journal, verifier, self._ledger, self._channel, self._workers)
         await self._server.start()
+        if self._web:
+            await self._web.start()
         self._following.start()
 
     async def stop(self) -> None:
         """Lets running calls end, then closes."""
         await self._following.stop()
+        if self._web:
+            await self._web.stop()
         await self._server.stop()
         await self._channel.close(None)
         self._journal.close()

@@ -158,3 +158,13 @@ def _endpoint(gate: Gate, servicer: Servicer, method: MethodDescriptor) -> tuple
     )
     build: Any = make
     return path, build(method=info, function=call)
+
+
+def routed(pages: Any, services: ConnectApplication) -> Any:
+    """One application: paths of gRPC methods go to `services`, everything else to `pages`."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        called = scope["type"] == "http" and scope["path"].startswith("/zkshare.v1.")
+        await (services if called else pages)(scope, receive, send)
+
+    return application

@@ -1,15 +1,12 @@
 """The page, its data, receipts, health and metrics over HTTP; everything read-only.
 
 ``/`` is the page; ``/overview.json`` is what it lists; ``/receipts/ID.json`` is a receipt; a receipt POSTed to
-``/receipts/verify`` is verified. ``/health`` answers while the process lives and ``/ready`` while the node can do its
-work. These are public. ``/metrics`` asks for a certificate of the authority.
+``/receipts/verify`` is verified. These are public. Beside them lies what :mod:`services.web.monitor` answers.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -20,10 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.identity import Authority
-from services.metrics import exposition
 from services.server import Workers
-from services.web.server import PEER
+from services.web.monitor import Monitor
 from services.web.view import PublicView
 from zkcore.errors import Refused
 
@@ -46,8 +41,6 @@ TYPES = {
     "page.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-
-Ready = Callable[[], Awaitable[dict[str, bool]]]
 
 
 class _Headers:
@@ -72,16 +65,12 @@ class Page:
     ----------
     view
         What it shows.
-    authority
-        Whose certificates may see the metrics.
-    ready
-        Says, by name, what the node needs and whether it has it.
+    monitor
+        Answers for the node's health, readiness and metrics.
     """
 
-    def __init__(self, view: PublicView, authority: Authority, ready: Ready, workers: Workers) -> None:
+    def __init__(self, view: PublicView, monitor: Monitor, workers: Workers) -> None:
         self._view = view
-        self._authority = authority
-        self._ready = ready
         self._workers = workers
         self._overview: tuple[float, bytes] | None = None
         self._showing, self._verifying = asyncio.Lock(), asyncio.Lock()
@@ -94,9 +83,7 @@ class Page:
                 Route("/overview.json", self._show),
                 Route("/receipts/verify", self._verify, methods=["POST"]),
                 Route("/receipts/{request_id}.json", self._receipt),
-                Route("/health", self._health),
-                Route("/ready", self._is_ready),
-                Route("/metrics", self._metrics),
+                *monitor.routes,
             ],
             middleware=[Middleware(_Headers)],
         )
@@ -139,30 +126,3 @@ class Page:
             except TimeoutError:
                 raise HTTPException(408, f"the receipt did not arrive within {UPLOAD_SECONDS:.0f} seconds") from None
             return JSONResponse(await self._workers.run(self._view.verify, bytes(content)))
-
-    async def _health(self, request: Request) -> Response:
-        return JSONResponse({"alive": True})
-
-    async def _is_ready(self, request: Request) -> Response:
-        parts = await self._ready()
-        return JSONResponse({"ready": all(parts.values()), **parts}, 200 if all(parts.values()) else 503)
-
-    async def _metrics(self, request: Request) -> Response:
-        certificate = request.scope.get("state", {}).get(PEER)
-        if certificate is None:
-            raise HTTPException(401, "the metrics ask for a certificate of the authority")
-        try:
-            self._authority.check(certificate, datetime.now(UTC))
-        except Refused as error:
-            raise HTTPException(403, str(error)) from error
-        return Response(exposition(), media_type="text/plain; version=0.0.4")
-
-
-def routed(page: Page, services: Any) -> Any:
-    """One application: paths of gRPC methods go to `services`, everything else to the page."""
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        called = scope["type"] == "http" and scope["path"].startswith("/zkshare.v1.")
-        await (services if called else page.application)(scope, receive, send)
-
-    return application

@@ -23,6 +23,7 @@ from services.web import page
 from tests.services import parties
 from tests.services.calls import methods, path_of
 from tests.services.conftest import Running
+from zkcore.errors import Refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -193,6 +194,25 @@ async def test_overview_is_what_ledger_and_log_hold(door: Door) -> None:
         assert name not in text
 
 
+async def test_metrics_tell_of_batches_queues_latency_lag_and_cohorts(door: Door) -> None:
+    with pytest.raises(Refused) as caught:
+        await door.running.network.tax_agencies["tax-agency"].query(
+            "SELECT SUM(sales) FROM filing WHERE industry = 'glass'"
+        )
+    assert caught.value.check == "cohort_too_small"
+    await door.running.network.node._watch()
+    text = (await door.as_party(Role.BANK, "bank").get("/metrics")).text
+    found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[0] != "#"}
+    assert found["zkshare_submission_batch_size_sum"] >= len(parties.FILED)
+    assert found["zkshare_submission_batch_size_count"] >= 1
+    assert found['zkshare_cohort_refusals_total{check="cohort_too_small"}'] >= 1
+    assert found['zkshare_ledger_lag_entries{party="operator/operator"}'] >= 0
+    assert found["zkshare_queued"] == 0 and found["zkshare_work_waiting"] >= 0
+    query = 'method="/zkshare.v1.AggregateService/Query",party="operator/operator"'
+    assert found[f"zkshare_call_seconds_count{{{query}}}"] >= 1 and found[f"zkshare_call_seconds_sum{{{query}}}"] > 0
+    assert "zkshare_verification_batch_size_bucket" in text
+
+
 async def test_receipts_are_served_and_verified_in_words(door: Door) -> None:
     client = door.as_party(None)
     queries = (await client.get("/overview.json")).json()["queries"]
@@ -272,14 +292,15 @@ async def test_metrics_ask_for_a_certificate_and_count(door: Door) -> None:
 async def test_readiness_tells_the_truth(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     client, node = door.as_party(None), door.running.network.node
     assert (await client.get("/health")).json() == {"alive": True}
-    assert (await client.get("/ready")).json() == {"ready": True, "database": True, "ledger": True}
+    assert (await client.get("/ready")).json() == {"ready": True, "database": True, "ledger": True, "audit": True}
 
     def gone() -> None:
         raise Unreachable("ledger", "no answer")
 
     monkeypatch.setattr(node._ledger, "latest_head", gone)
     response = await client.get("/ready")
-    assert response.status_code == 503 and response.json() == {"ready": False, "database": True, "ledger": False}
+    assert response.status_code == 503
+    assert response.json() == {"ready": False, "database": True, "ledger": False, "audit": True}
     monkeypatch.undo()
     assert (await client.get("/ready")).status_code == 200
 
