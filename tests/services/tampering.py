@@ -44,22 +44,33 @@ class Alteration:
         return f"{self.path} {self.how}"
 
 
-def alterations(example: Message) -> Iterator[Alteration]:
-    """Every alteration of a message, which must be an example with every field set."""
-    yield from _of_message(example, "", lambda message: message, lambda original, altered: altered, None)
-
-
 Get = Callable[[Message], Message]
 Put = Callable[[Message, Message], Message]
+Changes = Callable[[FieldDescriptor, Any], Iterator[tuple[str, Callable[[Any], Any]]]]
+"""Ways to change a single value of a field, and what they are called; they are told the example's value."""
 
 
-def _of_message(example: Message, path: str, get: Get, put: Put, signed: type[Message] | None) -> Iterator[Alteration]:
+def alterations(example: Message, changes: Changes | None = None) -> Iterator[Alteration]:
+    """Every alteration of a message, which must be an example with every field set; single values by `changes`."""
+    whole = (lambda message: message), (lambda original, altered: altered)
+    yield from _of_message(example, "", *whole, None, changes or _changes)
+
+
+def _of_message(
+    example: Message, path: str, get: Get, put: Put, signed: type[Message] | None, changes: Changes
+) -> Iterator[Alteration]:
     for field in example.DESCRIPTOR.fields:
-        yield from _of_field(example, field, path, get, put, signed)
+        yield from _of_field(example, field, path, get, put, signed, changes)
 
 
 def _of_field(
-    example: Message, field: FieldDescriptor, path: str, get: Get, put: Put, signed: type[Message] | None
+    example: Message,
+    field: FieldDescriptor,
+    path: str,
+    get: Get,
+    put: Put,
+    signed: type[Message] | None,
+    changes: Changes,
 ) -> Iterator[Alteration]:
     here = f"{path}{field.name}"
     value = getattr(example, field.name)
@@ -95,9 +106,10 @@ def _of_field(
                     message
                 ),
                 SIGNED.get(field.full_name),
+                changes,
             )
         else:
-            for how, change in _changes(field, value[0]):
+            for how, change in changes(field, value[0]):
                 yield alteration(
                     f"[0] {how}",
                     lambda inner, change=change: _set(
@@ -115,11 +127,12 @@ def _of_field(
             lambda message: getattr(get(message), field.name),
             lambda message, altered: at(lambda inner: getattr(inner, field.name).CopyFrom(altered))(message),
             SIGNED.get(field.full_name),
+            changes,
         )
         return
     if field.containing_oneof is not None and not example.HasField(field.name):
         return
-    for how, change in _changes(field, value):
+    for how, change in changes(field, value):
         yield alteration(
             how, lambda inner, change=change: setattr(inner, field.name, change(getattr(inner, field.name)))
         )
@@ -133,6 +146,7 @@ def _of_field(
                 lambda inner: setattr(inner, field.name, altered.SerializeToString(deterministic=True))
             )(message),
             None,
+            changes,
         )
 
 
@@ -147,7 +161,7 @@ def _set(message: Message, field: FieldDescriptor, items: list[Any]) -> None:
 
 
 def _changes(field: FieldDescriptor, value: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Ways to change a single value; `value` is the example, which a change must not leave as it is."""
+    """The smallest changes; none may leave `value`, the example, as it is."""
     if field.type == FieldDescriptor.TYPE_BYTES:
         if value:
             yield "first bit flipped", lambda old: bytes([old[0] ^ 0x80]) + old[1:]
