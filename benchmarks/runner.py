@@ -16,6 +16,8 @@ from benchmarks.suites import SUITES, cases_of
 from benchmarks.worker import environment
 
 Tell = Callable[[str], None]
+PATIENCE = 5.0
+"""Seconds for which a suite's process may go on after it was told to end."""
 TRUSTED = 60.0
 """Seconds for which estimates are held to have been right before anything is measured: no case alone decides."""
 
@@ -159,6 +161,10 @@ def _suite(suite: str, backend: str, options: Options, record: Record, path: Pat
     finally:
         if worker.poll() is None:
             worker.terminate()
-            worker.wait()
+            try:
+                worker.wait(PATIENCE)
+            except subprocess.TimeoutExpired:  # in a peer's long call
+                worker.kill()
+                worker.wait()
         worker.stdin.close()
         log.close()

@@ -169,7 +169,7 @@ def curves(record: Record, suite: str) -> list[Curve]:
             item.count == row.result.parameters[str(row.result.grows)]
             for row in members
             for item in row.result.contenders
-            if item.name == OURS
+            if is_ours(item.name)
         )
         title = name + (f", {backend}" if backend != BEST else "")
         made.append(Curve(title, str(first.grows), first.unit, points, fits, counted))

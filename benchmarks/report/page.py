@@ -52,6 +52,7 @@ def _suite_table(lines: list[Row]) -> str:
                 continue
             unit = row.result.unit
             spread = f"{shown(cell.low, unit)} – {shown(cell.high, unit)}, {cell.count} samples"
+            spread = spread if cell.count > 1 else "once"
             spread += f", {cell.outliers} outlier{'s' * (cell.outliers > 1)}" if cell.outliers else ""
             found = row.measurement(name)
             first = f"; first call {shown(found.first, 's')}" if found and not found.reading else ""
@@ -157,9 +158,10 @@ def html(record: Record) -> str:
         limits, gaps = _limits(measured), _gaps(measured)
         parts.append(f"<details><summary>Physical limits</summary><ul>{limits}</ul></details>" if limits else "")
         parts.append(f"<details><summary>Gaps</summary><ul>{gaps}</ul></details>" if gaps else "")
-    shares = step_shares(record)
-    if shares:
-        parts.append("<h2>Where the time goes</h2>" + plots.steps("Steps of the scenarios", shares, "s"))
+    scenarios = step_shares(record)
+    if scenarios:
+        parts.append("<h2>Where the time goes</h2>")
+        parts.extend(plots.steps(name, shares, "s") for name, shares in scenarios.items())
     peers = record.head["peers"]
     parts.append("<h2>Peers</h2>")
     lines = [
@@ -181,17 +183,17 @@ def html(record: Record) -> str:
     )
 
 
-def step_shares(record: Record) -> dict[str, dict[str, float]]:
-    """For each scenario of the end-to-end suite, its steps' medians."""
-    shares: dict[str, dict[str, float]] = {}
-    for row in rows(record, "end-to-end"):
+def step_shares(record: Record) -> dict[str, dict[str, dict[str, float]]]:
+    """For each scenario, at each size, its steps' medians."""
+    shares: dict[str, dict[str, dict[str, float]]] = {}
+    for row in (row for suite in ("end-to-end", "aggregate") for row in rows(record, suite)):
         steps = {
             name.partition(", ")[2]: summary.median
             for name, summary in row.cells.items()
             if name.startswith("zkshare, ")
         }
         if len(steps) > 1 and row.result.unit == "s":
-            shares[row.label] = steps
+            shares.setdefault(row.result.name, {})[row.label] = steps
     return shares
 
 

@@ -6,7 +6,7 @@ import io
 from benchmarks import measure
 from benchmarks.figures import FIGURES
 from benchmarks.record import Record
-from benchmarks.report.model import TITLES, rows, shown, shown_ratio
+from benchmarks.report.model import TITLES, by_step, rows, shown, shown_ratio
 
 _ESCAPES = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "^": r"\^{}", "µ": r"\textmu{}", "~": r"\~{}", "$": r"\$"}
 
@@ -19,7 +19,7 @@ def latex(record: Record) -> str:
     """One booktabs table a suite, and one of the figures."""
     parts = ["% needs \\usepackage{booktabs}\n"]
     for suite in record.suites:
-        lines = rows(record, suite)
+        lines = by_step(rows(record, suite))
         names = list(dict.fromkeys(name for row in lines for name in row.cells))
         parts.append(f"\\begin{{table}}\n\\caption{{{_tex(TITLES.get(suite, suite))}}}\n\\label{{tab:{suite}}}")
         parts.append(f"\\begin{{tabular}}{{l{'r' * (len(names) + 1)}}}\n\\toprule")

@@ -68,9 +68,9 @@ def _ticks(unit: str) -> FuncFormatter:
 
 
 def samples(rows: Sequence[Row], unit: str, title: str) -> str | None:
-    """Every sample of every contender, a line a case, medians with their intervals on top; logarithmic."""
+    """Every sample of every contender, a line a case, medians with their intervals on top; None for a single line."""
     lines = [row for row in rows if row.result.unit == unit and row.cells]
-    if not lines:
+    if len(lines) < 2:
         return None
     names = list(dict.fromkeys(name for row in lines for name in row.cells))
     owns = [name for name in names if is_ours(name)]
@@ -178,8 +178,9 @@ def ratios(rows: Sequence[Row], title: str) -> str | None:
 
 def steps(title: str, shares: dict[str, dict[str, float]], unit: str) -> str:
     """Where the cost goes: one bar a scenario, its steps told apart by hatching."""
-    hatches = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo")
-    greys = ("#333333", "#dddddd", "#999999", "#f4f4f4", "#666666", "#bbbbbb", "#eeeeee", "#888888")
+    hatches = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo", "||||", "", "//..", "**")
+    shades = ("333333", "dddddd", "999999", "f4f4f4", "666666", "bbbbbb", "eeeeee", "888888", "ffffff", "aaaaaa")
+    greys = [f"#{shade}" for shade in (*shades, "f4f4f4", "cccccc")]
     names = list(dict.fromkeys(name for parts in shares.values() for name in parts))
     figure, axes = plt.subplots(figsize=(8.2, 1.2 + 0.5 * len(shares)))
     for y, parts in enumerate(reversed(list(shares.values()))):
@@ -191,12 +192,12 @@ def steps(title: str, shares: dict[str, dict[str, float]], unit: str) -> str:
             left += width
         axes.annotate(shown(total, unit), (101, y), va="center", fontsize=8, annotation_clip=False)
     for index, name in enumerate(names):
-        axes.barh([0], [0], color=greys[index % 8], hatch=hatches[index % 8], edgecolor="#222222", label=name)
+        axes.barh([0], [0], color=greys[index % 12], hatch=hatches[index % 12], edgecolor="#222222", label=name)
     axes.set_yticks(range(len(shares)), list(reversed(list(shares))))
     axes.set_xlim(0, 100)
     axes.set_xlabel("percent of the whole")
     axes.set_title(title, loc="left", fontsize=10)
     axes.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.5 / (0.6 + 0.4 * len(shares))), ncols=4, frameon=False, fontsize=8
+        loc="upper left", bbox_to_anchor=(0, -0.5 / (0.6 + 0.4 * len(shares))), ncols=3, frameon=False, fontsize=8
     )
     return _svg(figure)

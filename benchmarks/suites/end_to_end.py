@@ -16,7 +16,7 @@ def cases(options: Options) -> Iterator[Case]:
     """One sample each; a full run has the two thousand companies."""
     for name, scenario, what, sizes in (
         ("a quarter's filings", "filings", "companies", FILINGS),
-        ("a bank's scores", "scores", "scores", SCORES),
+        ("a day of a bank's scores", "scores", "scores", SCORES),
     ):
         for number, seconds, quick in sizes:
             yield Case(
