@@ -20,16 +20,14 @@ from zkcore.cpu import BACKEND
 BITS = (2048, 3072)
 ROWS = 4096
 DECRYPTED = 256
-"""Rows that the quick set decrypts."""
+"""Rows that are decrypted."""
 SLOW, SLOW_ROWS = ("encrypt", "times 32 bits", "dot product, a term"), 1024
-"""Operations, and rows on which the quick set lets peers do them."""
+"""Operations, and rows on which peers do them."""
 CHECKED = 16
 """Rows whose plaintexts are compared one by one."""
-COLUMNS = (64, 256, 1024, 4096, 16384)
+COLUMNS = (16, 64, 256, 1024, 4096, 16384)
 LONGEST, SHORT = 1 << 20, ("add", "sum, a term", "to bytes")
 """A longer column, and the operations on it that do not take minutes."""
-PEERS_MOST = {"sf-heu": 4096, "phe": 256, "pypaillier": 256, "lightphe": 16}
-"""Rows up to which a peer takes part where columns grow: a second or two a call."""
 PEERS = {"sf-heu": "sf_heu", "phe": "phe", "pypaillier": "pypaillier", "lightphe": "lightphe"}
 OPERATIONS = ("encrypt", "add", "sum, a term", "times 32 bits", "dot product, a term", "decrypt", "to bytes")
 
@@ -39,7 +37,7 @@ def cases(options: Options) -> Iterator[Case]:
     for bits in BITS:
         for backend in (BEST, PORTABLE):
             for name in OPERATIONS:
-                rows = DECRYPTED if name == "decrypt" and not options.full else ROWS
+                rows = DECRYPTED if name == "decrypt" else ROWS
                 yield Case(
                     "paillier",
                     name,
@@ -55,14 +53,15 @@ def cases(options: Options) -> Iterator[Case]:
         yield Case("paillier", "memory a row", {"bits": bits}, partial(_memory, options, bits), unit="B", seconds=2)
     for bits in BITS:
         for name in OPERATIONS:
-            for rows in (*COLUMNS, *([LONGEST] if bits == BITS[0] and name in SHORT else [])):
+            columns = COLUMNS[:-1] if name == "decrypt" else COLUMNS
+            for rows in (*columns, *([LONGEST] if bits == BITS[0] and name in SHORT else [])):
                 yield Case(
                     "paillier",
                     f"{name}, by rows",
                     {"bits": bits, "rows": rows},
                     partial(_growth, options, name, bits, rows),
                     grows="rows",
-                    seconds=8 + rows / 3000,
+                    seconds=3 + rows / 3000,
                     quick=(bits, name) == (2048, "sum, a term") and rows <= 16384,
                 )
     for rows in (100_000, 1_000_000):
@@ -172,7 +171,7 @@ def _operation(options: Options, operation: str, bits: int, rows: int, backend: 
         if not options.full and (slow or (backend == PORTABLE and name != "sf-heu")):
             peers.append(Gap(name, "in the full set only"))
         else:
-            most = SLOW_ROWS if operation in SLOW and not options.full else rows
+            most = SLOW_ROWS if operation in SLOW else rows
             peers.append(invite(name, options, partial(_side, name, operation, bits, min(rows, most))))
     return Trial([_side(OURS, operation, bits, rows), *peers], True, _limit(operation, bits, backend))
 
@@ -193,13 +192,19 @@ def _growth(options: Options, operation: str, bits: int, rows: int) -> Trial:
     from zkcore.lanes import LIMB_BITS
 
     sides: list[Contender | Gap] = [_side(OURS, operation, bits, rows)]
+    # A second or two a call at most.
+    most = {"sf-heu": 4096 if operation in SHORT else DECRYPTED if operation == "decrypt" else SLOW_ROWS}
+    if options.full:
+        most["pypaillier"] = DECRYPTED
     for name in PEERS:
-        if rows <= PEERS_MOST[name] and (options.full or name == "sf-heu"):
+        if rows <= most.get(name, 0):
             sides.append(invite(name, options, partial(_side, name, operation, bits, rows)))
+        elif name in most:
+            sides.append(Gap(name, f"takes part up to {most[name]} rows"))
+        elif name == "pypaillier":
+            sides.append(Gap(name, "in the full set only"))
         else:
-            sides.append(
-                Gap(name, f"takes part up to {PEERS_MOST[name]} rows, and all but sf-heu in the full set only")
-            )
+            sides.append(Gap(name, "takes one ciphertext at a time"))
     limit = None
     if operation == "sum, a term":
         limit = Limit(MEMORY, bits / 4 * 64 / LIMB_BITS, "bytes of a row in its limbs, read once")
