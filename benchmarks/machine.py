@@ -36,6 +36,12 @@ def load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
+def free_memory() -> int | None:
+    """Bytes that programs could still take, None where the kernel does not tell."""
+    kilobytes = _field("/proc/meminfo", "MemAvailable").split()
+    return int(kilobytes[0]) * 1024 if kilobytes else None
+
+
 def energy_counters() -> dict[str, Path]:
     """Energy counters that the kernel exposes and this user may read, by name."""
     found = {}

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import scenarios
+from benchmarks.case import Gap, Options
 from benchmarks.scenarios import Table, is_true
 from benchmarks.service_network import record
+from benchmarks.suites import aggregate
 from services.receipts import Row
 
 TRUTH = {"steel": (12, 1200), "cloth": (11, 900), "paper": (4, 40), "glass": (7, 70), "farming": (3, 30)}
@@ -53,6 +56,18 @@ def test_steps_follow_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.step("first")
     clock.step("second")
     assert clock.seconds == {"first": 2.0, "second": 5.0}
+
+
+def test_a_machine_without_room_has_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    [case] = [
+        case for case in aggregate.cases(Options(("aggregate",))) if case.id == "aggregate/memory(records=1000000)"
+    ]
+    for free, what in ((10**9, "memory"), (None, "disk")):
+        monkeypatch.setattr(aggregate.machine, "free_memory", lambda free=free: free)
+        if free is None:
+            monkeypatch.setattr(aggregate.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
+        [gap] = case.prepare().contenders
+        assert isinstance(gap, Gap) and what in gap.reason
 
 
 @pytest.mark.slow
