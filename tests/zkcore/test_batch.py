@@ -1,6 +1,7 @@
 """Batches of proofs: whatever is wrong with whichever items, exactly these are named; weights are what they must be."""
 
 import json
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from oracle import SMALL_ORDER, from_oracle, to_oracle
 from py_ecc.bn128 import add
 
 from zkcore.bn254 import G1_GENERATOR, P, R
+from zkcore.field_lanes import WIDTH
 from zkcore.groth16 import Proof, VerifyingKey
-from zkcore.groth16.batch import _run, _scalars, verify_batch
+from zkcore.groth16.batch import _SPAN, _Room, _run, _spans, verify_batch
 from zkcore.groth16.batch_kernels import BETA, LAMBDA
 from zkcore.groups import g1, g2
-from zkcore.limbs import to_limbs
+from zkcore.limbs import from_limbs, to_limbs
 
 CIRCUITS = {
     "two": "template T() { signal input a; signal output b; signal output c; b <== a * a; c <== b * a; }",
@@ -133,18 +135,53 @@ def test_threads_and_streams_give_the_same(made) -> None:
     assert key.verify_batch(((proof, public) for _, proof, public in items), threads=2) == [150]
 
 
-def test_weights_are_digits_times_powers_of_two(made) -> None:
+def rows(items):
+    """Rows of proofs and inputs."""
+    proofs = to_limbs([number for _, proof, _ in items for number in proof.numbers()]).reshape(len(items), 8, 4)
+    return proofs, to_limbs([number for _, _, public in items for number in public]).reshape(len(items), -1, 4)
+
+
+def points_of(outcomes) -> list[tuple[int, int]]:
+    """Affine points at the end of outcomes."""
+    numbers = [from_limbs(row[12:]) for row in outcomes]
+    return [(x * pow(z, -1, P) % P, y * pow(z, -1, P) % P) for x, y, z in numbers]
+
+
+@pytest.mark.parametrize("singly", [False, True])
+def test_weights_are_digits_times_powers_of_two(made, monkeypatch, singly: bool) -> None:
     assert g1.multiply(G1_GENERATOR, LAMBDA) == (BETA * G1_GENERATOR[0] % P, G1_GENERATOR[1])
     assert (LAMBDA**2 + LAMBDA + 1) % R == 0
     units = (0, 1, LAMBDA, LAMBDA**2)
-    words = [(3, 5), ((1 << 64) - 1, 0), (0, (1 << 64) - 1), (1 << 63, 1 << 63)]
+    words = [(3, 5), ((1 << 64) - 1, 0), (0, (1 << 64) - 1), (1 << 63, 1 << 63), *[(0, 0)] * 4]
     weights = [sum(units[low >> i & 1 | (high >> i & 1) << 1] << i for i in range(64)) for low, high in words]
-    publics = to_limbs([2, 3, 5, R - 1]).reshape(4, 1, 4)
-    sums = _scalars(np.array(words, dtype=np.uint64), publics)
-    assert sums == [sum(weights) % R, sum(w * x for w, x in zip(weights, (2, 3, 5, R - 1), strict=True)) % R]
+    monkeypatch.setattr(secrets, "token_bytes", lambda size: np.array(words, dtype="<u8").tobytes()[:size])
+    items = (made["two"] * 2)[:8]
+    sound, outcomes, sums = _run(*rows(items), _Room(), singly=singly)
+    assert sound.all()
+    terms = [[w, *(w * x for x in public)] for w, (_, _, public) in zip(weights, items, strict=True)]
+    if not singly:
+        terms = [[sum(column) for column in zip(*terms, strict=True)]]
+    assert [from_limbs(row) for row in sums] == [[number % R for number in row] for row in terms]
+    expected = [g1.multiply(proof.c, weight % R) for weight, (_, proof, _) in zip(weights, items, strict=True)][:4]
+    if not singly:
+        total = None
+        for point in expected:
+            total = g1.add(total, point)
+        expected = [total]
+    assert points_of(outcomes[:4]) == expected
 
 
 def test_weights_are_drawn_anew(made) -> None:
-    proofs = to_limbs(made["two"][0][1].numbers()).reshape(1, 8, 4)
-    first, second = _run(proofs)[0], _run(proofs)[0]
+    proofs = rows(made["two"][:1])
+    first, second = _run(*proofs, _Room())[1], _run(*proofs, _Room())[1]
     assert first.tolist() != second.tolist()
+
+
+@given(st.integers(1, 5000), st.integers(1, 9))
+def test_spans_cover_a_group_once(count: int, threads: int) -> None:
+    spans = list(_spans(count, threads))
+    assert [i for span in spans for i in range(count)[span]] == list(range(count))
+    sizes = [span.stop - span.start for span in spans]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] <= _SPAN
+    assert threads == 1 or sizes[-1] <= WIDTH

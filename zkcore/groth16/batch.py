@@ -18,7 +18,7 @@ differ by a number of norm below 2^132 < r, hence differ modulo r. They are draw
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from zkcore.cpu import BACKEND
 from zkcore.errors import OutOfRange, Refused, WrongLength
 from zkcore.field import fp
 from zkcore.field_lanes import WIDTH, fp_lanes
-from zkcore.groth16.batch_kernels import check_curves, fold, run, sum_scalars
+from zkcore.groth16.batch_kernels import run
 from zkcore.groth16.keys import PROOF_BYTES, Proof
 from zkcore.limbs import below, from_limbs, limbs_of_bytes, to_limbs
 from zkcore.pairing import NOTHING_FIXED
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from zkcore.groth16.verifier import PreparedVerifyingKey
 
 Rows = NDArray[np.uint64]
+Indices = NDArray[np.int64]
 _Proof = Proof | bytes
 _Public = Sequence[int] | bytes
 _Item = tuple["PreparedVerifyingKey", _Proof, _Public]
@@ -48,8 +49,12 @@ _Item = tuple["PreparedVerifyingKey", _Proof, _Public]
 _NUMBER = fp_lanes if BACKEND == "avx512ifma" else fp
 _CHUNK = WIDTH * 8
 """Items that share Miller loops: eight in each of eight lanes."""
+_SPAN = 4 * _CHUNK
+"""Items that a thread takes at most at a time: for its Python part it has the interpreter to itself."""
 _BLOCK = 64 * _CHUNK
 """Items that share one final exponentiation, and memory."""
+
+_LANES = np.arange(_NUMBER.lanes, dtype=np.uint64)
 
 _BYTES_ORDER = [0, 1, 3, 2, 5, 4, 6, 7]
 """Where a proof's bytes have a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y: they begin with the imaginary part."""
@@ -60,12 +65,9 @@ class _Group:
     """Items of one key, column by column: their places in the stream, proofs, inputs."""
 
     key: "PreparedVerifyingKey"
-    indices: list[int] = field(default_factory=list)
-    proofs: list[_Proof] = field(default_factory=list)
-    publics: list[_Public] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.indices)
+    indices: Indices
+    proofs: Sequence[_Proof]
+    publics: Sequence[_Public]
 
     def cut(self, chosen: slice) -> "_Group":
         return _Group(self.key, self.indices[chosen], self.proofs[chosen], self.publics[chosen])
@@ -73,19 +75,15 @@ class _Group:
     def in_range(self) -> "_Group":
         """The items whose numbers are in range, and as many as there must be."""
         good = [_in_range(self.key, *item) for item in zip(self.proofs, self.publics, strict=True)]
-        return _Group(
-            self.key,
-            list(compress(self.indices, good)),
-            list(compress(self.proofs, good)),
-            list(compress(self.publics, good)),
-        )
+        proofs, publics = list(compress(self.proofs, good)), list(compress(self.publics, good))
+        return _Group(self.key, self.indices[good], proofs, publics)
 
 
 @dataclass(frozen=True)
 class _Part:
     """Items of one key, the outcome ``uint64[1, 15, 4]`` of their weighted loops, and the weights' sums with inputs."""
 
-    indices: list[int]
+    indices: Indices
     proofs: Rows
     publics: Rows
     outcome: Rows
@@ -93,14 +91,12 @@ class _Part:
 
     def singles(self) -> "list[_Part]":
         """The same items, each a part of its own, with new weights."""
-        parts = []
-        for at in range(0, len(self.indices), _NUMBER.lanes):
-            weights, outcomes, _ = _run(self.proofs[at : at + _NUMBER.lanes])
-            for i, index in enumerate(self.indices[at : at + _NUMBER.lanes]):
-                lane, row = slice(i, i + 1), slice(at + i, at + i + 1)
-                scalars = _scalars(weights[lane], self.publics[row])
-                parts.append(_Part([index], self.proofs[row], self.publics[row], outcomes[lane], scalars))
-        return parts
+        _, outcomes, sums = _run(self.proofs, self.publics, _Room(), singly=True)
+        rows = (slice(i, i + 1) for i in range(len(self.indices)))
+        return [
+            _Part(self.indices[row], self.proofs[row], self.publics[row], outcomes[row], from_limbs(sums[row]))
+            for row in rows
+        ]
 
 
 def _padded(rows: Rows) -> Rows:
@@ -109,32 +105,35 @@ def _padded(rows: Rows) -> Rows:
     return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else np.ascontiguousarray(rows)
 
 
-def _answers(words: Rows, count: int) -> list[bool]:
-    """The first ``count`` of the lanes' bits in the words."""
-    return [bool(word >> lane & 1) for word in words.tolist() for lane in range(_NUMBER.lanes)][:count]
+class _Room:
+    """Memory that one thread works in: points of a chunk, and what its lanes come to."""
+
+    def __init__(self) -> None:
+        groups, size = _CHUNK // _NUMBER.lanes, _NUMBER.size
+        self._points = aligned(2 * groups, 2 * size), aligned(groups, 4 * size), aligned(groups, 6 * size)
+        self.lanes = aligned(_NUMBER.lanes, 15, 4)
+
+    def points(self, groups: int) -> tuple[Rows, Rows, Rows]:
+        """Room for so many groups of one item a lane."""
+        g1_work, g2_work, t_work = self._points
+        return g1_work[: 2 * groups], g2_work[:groups], t_work[:groups]
 
 
-def _run(proofs: Rows) -> tuple[Rows, Rows, list[bool]]:
-    """Weights drawn, outcome of every lane, and which proofs have B in the subgroup."""
-    rows, size = _padded(proofs), _NUMBER.size
+def _run(proofs: Rows, publics: Rows, room: _Room, singly: bool = False) -> tuple[NDArray[np.bool_], Rows, Rows]:
+    """Weights drawn and loops run: which items are sound, and outcomes and sums of scalars.
+
+    A row of outcomes and sums is for a chunk and holds if all its items are sound, or is for one item.
+    """
+    rows, inputs = _padded(proofs), _padded(publics)
     weights = np.frombuffer(bytearray(secrets.token_bytes(16 * len(rows))), dtype=np.uint64).reshape(-1, 2)
-    count = len(rows) // _NUMBER.lanes
-    sound, out = np.empty(count, dtype=np.uint64), np.empty((_NUMBER.lanes, 15, 4), dtype=np.uint64)
-    work = aligned(2 * count, 2 * size), aligned(count, 4 * size), aligned(count, 6 * size)
-    run(rows, weights, *work, *NOTHING_FIXED, sound, out)
-    return weights, out, _answers(sound, len(proofs))
-
-
-def _scalars(weights: Rows, publics: Rows) -> list[int]:
-    out = np.empty((publics.shape[1] + 1, 4), dtype=np.uint64)
-    sum_scalars(weights, publics, out)
-    return from_limbs(out)
-
-
-def _fold(outcomes: Sequence[Rows]) -> Rows:
-    out = np.empty((1, 15, 4), dtype=np.uint64)
-    fold(np.concatenate(outcomes), out)
-    return out
+    groups = len(rows) // _NUMBER.lanes
+    chunk = 1 if singly else min(groups, _CHUNK // _NUMBER.lanes)
+    count = len(rows) if singly else -(-groups // chunk)
+    sound, outcomes = np.empty(groups, dtype=np.uint64), np.empty((count, 15, 4), dtype=np.uint64)
+    sums = np.empty((count, publics.shape[1] + 1, 4), dtype=np.uint64)
+    run(rows, inputs, weights, *room.points(chunk), room.lanes, *NOTHING_FIXED, sound, outcomes, sums)
+    bits = sound[:, None] >> _LANES & np.uint64(1)
+    return bits.reshape(-1).astype(np.bool_), outcomes, sums
 
 
 def _read(proof: _Proof, public: _Public) -> tuple[Proof, Sequence[int]]:
@@ -172,7 +171,7 @@ def _limbs(group: _Group) -> tuple[Rows, Rows]:
     proofs, publics = read(n_public, group.proofs, group.publics)
     if not (below(proofs, P) and below(publics, R)):
         raise OutOfRange("items", "a number is not below its modulus")
-    return proofs.reshape(len(group), 8, 4), publics.reshape(len(group), n_public, 4)
+    return proofs.reshape(-1, 8, 4), publics.reshape(len(group.proofs), n_public, 4)
 
 
 def _limbs_of_bytes(n_public: int, proofs: Sequence[Any], publics: Sequence[Any]) -> tuple[Rows, Rows]:
@@ -196,42 +195,32 @@ def _limbs_of_numbers(n_public: int, proofs: Sequence[Any], publics: Sequence[An
     return to_limbs(numbers), to_limbs(inputs)
 
 
-def _well_formed(group: _Group) -> tuple[list[int], Rows, Rows]:
-    """Indices, proofs and inputs of the items whose numbers are in range and whose points are on their curves."""
+def _parts(group: _Group, room: _Room) -> list[_Part]:
+    """The items chunk by chunk with their loops run, without those that are malformed."""
     try:
         proofs, publics = _limbs(group)  # all at once, for threads share Python's lock
     except (TypeError, Refused):
         group = group.in_range()
         proofs, publics = _limbs(group)
-    if not len(group):
-        return group.indices, proofs, publics
-    rows = _padded(proofs)
-    sound = np.empty(len(rows) // _NUMBER.lanes, dtype=np.uint64)
-    check_curves(rows, sound)
-    return _kept(_answers(sound, len(group)), group.indices, proofs, publics)
-
-
-def _kept(good: list[bool], indices: list[int], proofs: Rows, publics: Rows) -> tuple[list[int], Rows, Rows]:
-    if all(good):
-        return indices, proofs, publics
-    return [index for index, sound in zip(indices, good, strict=True) if sound], proofs[good], publics[good]
-
-
-def _part(group: _Group) -> _Part | None:
-    """The items with their loops run, without those that are malformed; None if nothing is left."""
-    kept, proofs, publics = _well_formed(group)
-    while kept:
-        weights, outcomes, good = _run(proofs)
-        if all(good):
-            return _Part(kept, proofs, publics, _fold([outcomes]), _scalars(weights, _padded(publics)))
-        kept, proofs, publics = _kept(good, kept, proofs, publics)
-    return None
+    indices, parts = group.indices, list[_Part]()
+    while len(indices):
+        sound, outcomes, sums = _run(proofs, publics, room)
+        again = np.zeros(len(indices), np.bool_)
+        for row, at in enumerate(range(0, len(indices), _CHUNK)):
+            chunk = slice(at, at + _CHUNK)
+            if sound[chunk].all():
+                items = indices[chunk], proofs[chunk], publics[chunk]
+                parts.append(_Part(*items, outcomes[row : row + 1], from_limbs(sums[row])))
+            else:
+                again[chunk] = sound[chunk][: len(again[chunk])]
+        indices, proofs, publics = indices[again], proofs[again], publics[again]
+    return parts
 
 
 def _hold(key: "PreparedVerifyingKey", parts: Sequence[_Part]) -> bool:
-    outcome = _fold([part.outcome for part in parts])
+    outcomes = np.concatenate([part.outcome for part in parts])
     scalars = to_limbs([sum(column) % R for column in zip(*(part.scalars for part in parts), strict=True)])
-    return key.holds(outcome, scalars)
+    return key.holds(outcomes, scalars)
 
 
 def _find_bad(key: "PreparedVerifyingKey", parts: Sequence[_Part], known_bad: bool = False) -> list[int]:
@@ -241,7 +230,8 @@ def _find_bad(key: "PreparedVerifyingKey", parts: Sequence[_Part], known_bad: bo
     if len(parts) > 1:
         left = _find_bad(key, parts[: len(parts) // 2])
         return left + _find_bad(key, parts[len(parts) // 2 :], known_bad=not left)
-    return parts[0].indices if len(parts[0].indices) == 1 else _find_bad(key, parts[0].singles(), known_bad=True)
+    only = parts[0]
+    return list(only.indices.tolist()) if len(only.indices) == 1 else _find_bad(key, only.singles(), known_bad=True)
 
 
 def _is_valid(key: "PreparedVerifyingKey", proof: _Proof, public: _Public) -> bool:
@@ -251,42 +241,54 @@ def _is_valid(key: "PreparedVerifyingKey", proof: _Proof, public: _Public) -> bo
         return False
 
 
-def _chunks(count: int, threads: int) -> Iterator[slice]:
-    """``count`` items cut so that threads which take the chunks in turn end together: the last are smaller."""
+def _spans(count: int, threads: int) -> Iterator[slice]:
+    """``count`` items cut so that threads which take the spans in turn end together: the last are smaller."""
     at = 0
     while at < count:
+        half_a_share = (count - at) // (2 * threads * _CHUNK) * _CHUNK
         share = -(-(count - at) // (threads * WIDTH)) * WIDTH
-        yield slice(at, at := at + min(share, _CHUNK))
+        yield slice(at, at := at + min(max(half_a_share, min(share, _CHUNK)), _SPAN))
 
 
 def _bad_of(group: _Group, threads: int, executor: Executor | None) -> list[int]:
     """Indices of the items of a group that are not valid."""
-    if len(group) == 1:
-        return [] if _is_valid(group.key, group.proofs[0], group.publics[0]) else group.indices
-    chunks, parts = iter(list(_chunks(len(group), threads))), list[_Part]()
+    if len(group.indices) == 1:
+        return [] if _is_valid(group.key, group.proofs[0], group.publics[0]) else list(group.indices.tolist())
+    spans, parts = iter(list(_spans(len(group.indices), threads))), list[_Part]()
 
     def work() -> None:
-        for chunk in chunks:  # of one list, so that each goes to one thread
-            part = _part(group.cut(chunk))
-            if part is not None:
-                parts.append(part)
+        room = _Room()
+        for span in spans:  # of one list, so that each goes to one thread
+            parts.extend(_parts(group.cut(span), room))
 
     together(work, threads, executor)
-    malformed = set(group.indices).difference(*(part.indices for part in parts))
-    return [*malformed, *_find_bad(group.key, parts)]
+    bad = _find_bad(group.key, parts)
+    if sum(len(part.indices) for part in parts) < len(group.indices):
+        bad += set(group.indices.tolist()).difference(*(part.indices.tolist() for part in parts))
+    return bad
 
 
-def _groups(items: Iterator[tuple[int, _Item]]) -> list[_Group]:
-    """The next block of numbered items, by their keys; none at the end."""
-    groups: dict[int, _Group] = {}
-    for index, (key, proof, public) in islice(items, _BLOCK):
-        group = groups.get(id(key))
-        if group is None:
-            group = groups[id(key)] = _Group(key)
-        group.indices.append(index)
-        group.proofs.append(proof)
-        group.publics.append(public)
-    return list(groups.values())
+def _blocks(items: Iterable[_Item]) -> Iterator[list[_Group]]:
+    """Items some thousands at a time, by their keys."""
+    iterator, start = iter(items), 0
+    while block := list(islice(iterator, _BLOCK)):
+        places: dict[int, list[int]] = {}
+        for place, (key, _, _) in enumerate(block):
+            places.setdefault(id(key), []).append(place)
+        groups = []
+        for chosen in places.values():
+            keys, proofs, publics = zip(*(block[place] for place in chosen), strict=True)
+            groups.append(_Group(keys[0], np.array(chosen) + start, proofs, publics))
+        yield groups
+        start += len(block)
+
+
+def _blocks_of(key: "PreparedVerifyingKey", items: Iterable[tuple[_Proof, _Public]]) -> Iterator[list[_Group]]:
+    """Items of one key some thousands at a time."""
+    iterator, start = iter(items), 0
+    while block := list(islice(iterator, _BLOCK)):
+        yield [_Group(key, np.arange(start, start + len(block)), *zip(*block, strict=True))]
+        start += len(block)
 
 
 def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
@@ -296,10 +298,20 @@ def verify_batch(items: Iterable[_Item], threads: int = 1) -> list[int]:
     from the iterable as they are needed, some thousands at a time. ``threads`` cores are used. A proof may be given as
     its 256 bytes and the inputs as 32 bytes each, big-endian, joined: that is quicker than through Python's integers.
     """
+    return _verify(_blocks(items), threads)
+
+
+def verify_batch_of(
+    key: "PreparedVerifyingKey", items: Iterable[tuple[_Proof, _Public]], threads: int = 1
+) -> list[int]:
+    """As :func:`verify_batch`, for items ``(proof, public inputs)`` of one key."""
+    return _verify(_blocks_of(key, items), threads)
+
+
+def _verify(blocks: Iterable[list[_Group]], threads: int) -> list[int]:
     bad: list[int] = []
-    numbered = enumerate(items)
     with pool(threads) as executor:
-        while groups := _groups(numbered):
+        for groups in blocks:
             for group in groups:
                 bad += _bad_of(group, threads, executor)
     return sorted(bad)

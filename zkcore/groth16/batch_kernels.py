@@ -141,40 +141,16 @@ def _accumulate(
 
 
 @inner
-def _members(like: Any, g2_work: Any, t_work: Any, sound: Any) -> Any:
-    """For every group of items, a word in ``sound`` whose bits tell which B are in the subgroup."""
+def _keep_members(like: Any, g2_work: Any, t_work: Any, sound: Any) -> Any:
+    """For every group of items, clear in its word in ``sound`` the bits of those whose B is not in the subgroup."""
     extended = pair(like, like)
     for i in range(sound.shape[0]):
         q, t = load_affine(extended, g2_work, i), load_projective(extended, t_work, i)
-        sound[i] = mask_bits(ends_in_subgroup(q, t))
+        sound[i] &= mask_bits(ends_in_subgroup(q, t))
 
 
-_like = fp_lanes_zero if BACKEND == "avx512ifma" else fp_zero
-
-
-@kernel
-def check_curves(proofs: Any, sound: Any) -> Any:
-    _on_curves(_like(), proofs, sound)
-
-
-@kernel
-def run(
-    proofs: Any,
-    weights: Any,
-    g1_work: Any,
-    g2_work: Any,
-    t_work: Any,
-    lines: Any,
-    points: Any,
-    sound: Any,
-    out: Any,
-) -> Any:
-    _accumulate(_like(), proofs, weights, g1_work, g2_work, t_work, lines, points, out)
-    _members(_like(), g2_work, t_work, sound)
-
-
-@kernel
-def sum_scalars(weights: Any, publics: Any, out: Any) -> Any:
+@inner
+def _sum_scalars(weights: Any, publics: Any, out: Any) -> Any:
     """Sums over the items of the weight, and of the weight times every public input; canonical."""
     like = fr_zero()
     for j in range(out.shape[0]):
@@ -192,15 +168,71 @@ def sum_scalars(weights: Any, publics: Any, out: Any) -> Any:
         store(out, j, from_montgomery(load(like, out, j)))
 
 
+_like = fp_lanes_zero if BACKEND == "avx512ifma" else fp_zero
+
+
 @kernel
-def fold(parts: Any, out: Any) -> Any:
-    """Product of the parts' products and sum of their points; ``uint64[n, 15, 4]`` and ``[1, 15, 4]`` canonical."""
-    like = fp_zero()
+def run(
+    proofs: Any,
+    publics: Any,
+    weights: Any,
+    g1_work: Any,
+    g2_work: Any,
+    t_work: Any,
+    lanes: Any,
+    lines: Any,
+    points: Any,
+    sound: Any,
+    outcomes: Any,
+    sums: Any,
+) -> Any:
+    """Check the items, and for every chunk whose items are all sound find outcomes and sums of scalars.
+
+    A chunk has as many groups of one item a lane as ``g2_work`` has rows, the last perhaps fewer. ``sound`` has a word
+    for every group, whose bits tell which items have all points on their curves and, if so for all of the chunk, B in
+    the subgroup. ``outcomes`` are ``uint64[m, 15, 4]`` and ``sums`` ``uint64[m, n_public + 1, 4]`` of
+    :func:`_sum_scalars`, where m is the number of chunks or, if each has one group only, may be that of the items:
+    each then has an outcome of its own. ``lanes`` is room ``uint64[lanes, 15, 4]``.
+    """
+    like = _like()
+    width = lanes_of(like)
+    size, count = g2_work.shape[0], sound.shape[0]
+    chunks = (count + size - 1) // size
+    each = outcomes.shape[0] // chunks
+    for chunk in range(chunks):
+        first, last = chunk * size, min((chunk + 1) * size, count)
+        rows, good = proofs[first * width : last * width], sound[first:last]
+        _on_curves(like, rows, good)
+        all_good = True
+        for word in good:
+            all_good &= word == np.uint64((1 << width) - 1)
+        if not all_good:
+            continue
+        n = last - first
+        drawn, second_work, ends = weights[first * width : last * width], g2_work[:n], t_work[:n]
+        _accumulate(like, rows, drawn, g1_work[: 2 * n], second_work, ends, lines, points, lanes)
+        _keep_members(like, second_work, ends, good)
+        items, members = n * width // each, width // each
+        for k in range(each):
+            at, start = chunk * each + k, first * width + k * items
+            _fold(lanes[k * members : (k + 1) * members], outcomes[at : at + 1])
+            _sum_scalars(weights[start : start + items], publics[start : start + items], sums[at])
+
+
+@inner
+def _product(parts: Any) -> Any:
+    """Product of outcomes' elements of Fp12 and sum of their points, of rows ``uint64[n, 15, 4]``."""
     f = fp12_one(fp2_zero())
-    total = neutral(like)
+    total = neutral(fp_zero())
     for i in range(parts.shape[0]):
         f = fp12_multiply(f, _gather_fp12(parts, 15 * i))
         total = add(total, _gather_point(parts, 15 * i + 12))
+    return f, total
+
+
+@inner
+def _fold(parts: Any, out: Any) -> Any:
+    f, total = _product(parts)
     _scatter_outcome(out, f, total)
 
 
@@ -227,12 +259,12 @@ def _store_argument(points: Any, index: Any, p: Any) -> Any:
 
 
 @kernel
-def holds(part: Any, scalars: Any, tables: Any, lines: Any, no_g1: Any, no_g2: Any, no_t: Any, points: Any) -> Any:
-    """Whether the equation holds for one folded part; ``tables`` are of alpha and the ``ic`` points, in this order."""
+def holds(parts: Any, scalars: Any, tables: Any, lines: Any, no_g1: Any, no_g2: Any, no_t: Any, points: Any) -> Any:
+    """Whether the equation holds for all outcomes; ``tables`` are of alpha and the ``ic`` points, in this order."""
     like = fp_zero()
-    total = _gather_point(part, 12)
+    product, total = _product(parts)
     _store_argument(points, 0, add_fixed_base(neutral(like), tables[1:], scalars))
     _store_argument(points, 1, total)
     _store_argument(points, 2, add_fixed_base(neutral(like), tables[:1], scalars[:1]))
-    f = fp12_multiply(_gather_fp12(part, 0), miller(like, no_g1, no_g2, no_t, lines, points))
+    f = fp12_multiply(product, miller(like, no_g1, no_g2, no_t, lines, points))
     return fp12_equal(final_exponentiation(f), fp12_one(fp2_zero()))

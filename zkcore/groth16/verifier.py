@@ -18,7 +18,7 @@ from zkcore.curve import load_affine, load_projective, on_curve, projective, sto
 from zkcore.errors import NotInSubgroup, NotOnCurve
 from zkcore.field import fp_load, fp_zero, inverse, to_montgomery
 from zkcore.fixed_base import add_fixed_base, fixed_base_tables
-from zkcore.groth16.batch import verify_batch
+from zkcore.groth16.batch import verify_batch_of
 from zkcore.groth16.batch_kernels import holds
 from zkcore.groth16.keys import Proof, VerifyingKey, check_public
 from zkcore.groups import g1, g2
@@ -111,13 +111,14 @@ class PreparedVerifyingKey:
 
         As :func:`zkcore.groth16.batch.verify_batch`, for one key.
         """
-        return verify_batch(((self, proof, public) for proof, public in items), threads)
+        return verify_batch_of(self, items, threads)
 
-    def holds(self, outcome: NDArray[np.uint64], scalars: NDArray[np.uint64]) -> bool:
+    def holds(self, outcomes: NDArray[np.uint64], scalars: NDArray[np.uint64]) -> bool:
         """Whether a batch of proofs of this key balances.
 
-        ``outcome`` is its row ``uint64[1, 15, 4]``, see :mod:`zkcore.groth16.batch_kernels`; ``scalars``, canonical
-        ``uint64[n_public + 1, 4]``, are the sums of the weights and of the weights times each input.
+        ``outcomes`` are the rows ``uint64[n, 15, 4]`` of its parts, see :mod:`zkcore.groth16.batch_kernels`;
+        ``scalars``, canonical ``uint64[n_public + 1, 4]``, are the sums of the weights and of the weights times each
+        input.
         """
         points, nothing = np.empty((3, 8), dtype=np.uint64), np.empty((0, 8), dtype=np.uint64)
-        return bool(holds(outcome, scalars, self._tables, self._lines, nothing, nothing, nothing, points))
+        return bool(holds(outcomes, scalars, self._tables, self._lines, nothing, nothing, nothing, points))
