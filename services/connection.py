@@ -37,7 +37,7 @@ def open_ledger(place: LedgerPlace) -> tuple[Ledger, BaseProvider]:
         provider = HTTPProvider(
             place.url,
             request_kwargs={"timeout": ANSWER_SECONDS},
-            exception_retry_configuration=ExceptionRetryConfiguration(retries=2),
+            exception_retry_configuration=ExceptionRetryConfiguration(errors=(OSError,), retries=2),
         )
     ledger = Ledger(
         provider,

@@ -17,6 +17,8 @@ from test_registry import INPUTS, KEY, PROOF, ROOT, SCHEMA, address, inputs, min
 from trapdoor_groth16 import R, to_bytes
 from web3 import HTTPProvider, Web3
 
+from services.configuration import LedgerPlace
+from services.connection import open_ledger
 from services.errors import NotAnchored, NotPermitted, ProofInvalid, Unreachable
 from services.identity import Role
 from services.ledger import Ledger, LedgerAccount
@@ -90,6 +92,15 @@ def test_the_main_job_over_rpc() -> None:
                 call()
         assert mine(ledger, "submit_filing", "filing", other, PROOF) == 0
         assert not reader.nullifier_spent(SCHEMA, other[2], other[3])
+
+
+def test_a_party_opens_the_ledger_that_its_configuration_names() -> None:
+    with anvil(*FREE_GAS) as provider:
+        place = LedgerPlace(None, str(provider.endpoint_uri), str(deployed(provider).address), None)
+        ledger, _ = open_ledger(place)
+        assert ledger.latest_head() is None
+    with pytest.raises(Unreachable):
+        ledger.latest_head()
 
 
 def test_slow_blocks_are_waited_for() -> None:
