@@ -237,22 +237,29 @@ def thinned(target: Target, requests: list[bytes]) -> list[bytes]:
     return [request for request in requests if request not in costly] + costly[::16]
 
 
+COSTLY = [
+    "/zkshare.v1.SubmissionService/Submit",
+    "/zkshare.v1.SubmissionService/SubmitMany",
+    "/zkshare.v1.TrusteeService/DecryptShare",
+]
+
+
 def costs(target: Target, request: bytes) -> bool:
     """Whether a request is checked by arithmetic, since nothing before that refuses it."""
     example: Any = target.material.example
     try:
         read: Any = target.read(request)
-        if target.method.input_type.name in ("SubmitRequest", "SubmitManyRequest"):
-            return parse_canonical(read.submission, Submission, "submission").subject == target.identity.peer.name
+        if target.method.name == "DecryptShare":
+            return (read.query, read.head) == (example.query, example.head)
+        return parse_canonical(read.submission, Submission, "submission").subject == target.identity.peer.name
     except (DecodeError, Refused):
         return False
-    return target.method.name == "DecryptShare" and (read.query, read.head) == (example.query, example.head)
 
 
 def fuzzing(count: int) -> settings:
     """How hypothesis goes about it: the same mutations each run, more than `count` as some do nothing or are left."""
     return settings(
-        max_examples=-(-count * 3 // 2 // TOGETHER) if count >= MANY else 1,
+        max_examples=-(-count * 13 // 10 // TOGETHER) if count >= MANY else 1,
         derandomize=True,
         deadline=None,
         phases=[Phase.generate],  # what fails names the one request already
@@ -269,12 +276,25 @@ async def test_mutated_requests(targets: Targets, name: str, batch: Batch) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", [name for name in PATHS if name not in COSTLY])
 @fuzzing(MANY)
 @given(batch=BATCHES)
 async def test_many_mutated_requests(targets: Targets, name: str, batch: Batch) -> None:
+    await send_until_many(targets, name, fuzzed(targets.by_path[name], batch))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", COSTLY)
+@fuzzing(MANY * 3 // 2)
+@given(batch=BATCHES)
+async def test_many_mutated_requests_of_costly_methods(targets: Targets, name: str, batch: Batch) -> None:
+    await send_until_many(targets, name, thinned(targets.by_path[name], fuzzed(targets.by_path[name], batch)))
+
+
+async def send_until_many(targets: Targets, name: str, requests: list[bytes]) -> None:
+    """Sends requests unless enough were sent."""
     if SENT.get(name, 0) < MANY:
-        requests = thinned(targets.by_path[name], fuzzed(targets.by_path[name], batch))
         SENT[name] = SENT.get(name, 0) + len(requests)
         await send(targets, name, requests)
 
