@@ -206,10 +206,13 @@ class LaneFieldType(NumberType):
         modulus, factor = _limbs(self.modulus), _splat(-pow(self.modulus, -1, 1 << RADIX) % (1 << RADIX))
         for i in range(LIMBS):
             multiple = _multiply_add(builder, "l", _splat(0), total[i], factor)
+            # The lowest limb becomes a multiple of 2^52, so that the product need not be known to carry it on.
+            carry = builder.ashr(builder.add(total[i], _splat(_MASK)), _splat(RADIX))
             for j in range(LIMBS):
-                total[i + j] = _multiply_add(builder, "l", total[i + j], multiple, modulus[j])
+                if j:
+                    total[i + j] = _multiply_add(builder, "l", total[i + j], multiple, modulus[j])
                 total[i + j + 1] = _multiply_add(builder, "h", total[i + j + 1], multiple, modulus[j])
-            total[i + 1] = builder.add(total[i + 1], builder.ashr(total[i], _splat(RADIX)))
+            total[i + 1] = builder.add(total[i + 1], carry)
         return _pack(builder, _carried(builder, total[LIMBS:]))
 
     def reduced(self, builder: Any, a: Any) -> Any:

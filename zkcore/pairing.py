@@ -22,11 +22,11 @@ from zkcore.bn254 import U
 from zkcore.curve import (
     G1Point,
     G2Point,
-    curve_3b,
     endomorphism,
     load_affine,
     load_projective,
     store_projective,
+    times_3b,
 )
 from zkcore.errors import WrongLength
 from zkcore.field import decode, fp, fp_zero
@@ -100,7 +100,7 @@ def _double_step(t: Any) -> Any:
     half = _half(x)
     a = x * y * half
     b, c = square(y), square(z)
-    e = curve_3b(c) * c
+    e = times_3b(c)
     f = e + e + e
     g = (b + f) * half
     h = square(y + z) - b - c

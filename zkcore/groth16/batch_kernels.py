@@ -15,7 +15,6 @@ from zkcore.cpu import BACKEND
 from zkcore.curve import (
     add,
     add_affine,
-    affine,
     double,
     load_affine,
     load_projective,
@@ -23,12 +22,13 @@ from zkcore.curve import (
     on_curve,
     reciprocal,
     store_affine,
+    store_projective,
 )
 from zkcore.field import fp_zero, fr_zero, from_montgomery, from_word
 from zkcore.field_lanes import fp_lanes_zero, gather, mask_bits, mask_from_bits, scatter
 from zkcore.fixed_base import add_fixed_base
 from zkcore.kernel import inner, kernel
-from zkcore.number import constant, lanes_of, load, select, store, zero
+from zkcore.number import constant, is_zero, lanes_of, load, one, select, store, zero
 from zkcore.pairing import ends_in_subgroup, final_exponentiation, line_argument, miller
 from zkcore.tower import fp2_zero, fp12_equal, fp12_multiply, fp12_one, imaginary_part, pair, real_part
 
@@ -120,6 +120,26 @@ def _scatter_outcome(out: Any, f: Any, point: Any) -> Any:
 
 
 @inner
+def _make_affine(like: Any, work: Any, count: Any, out: Any) -> Any:
+    """Affine forms of ``count`` projective points in ``work``, by one inversion (Montgomery's trick); (0, 0) for 0.
+
+    ``work`` has room for a number more for every point.
+    """
+    product = one(like)
+    for i in range(count):
+        store(work, 3 * count + i, product)
+        z = load_projective(like, work, i)[2]
+        product = product * select(is_zero(z), one(like), z)
+    reciprocal_of_rest = reciprocal(product)
+    for i in range(count - 1, -1, -1):
+        x, y, z = load_projective(like, work, i)
+        neutral_here = is_zero(z)
+        factor = select(neutral_here, zero(like), reciprocal_of_rest * load(like, work, 3 * count + i))
+        reciprocal_of_rest = reciprocal_of_rest * select(neutral_here, one(like), z)
+        store_affine(out, i, (x * factor, y * factor))
+
+
+@inner
 def _accumulate(
     like: Any, proofs: Any, weights: Any, g1_work: Any, g2_work: Any, t_work: Any, lines: Any, points: Any, out: Any
 ) -> Any:
@@ -134,8 +154,9 @@ def _accumulate(
         store_affine(g1_work, i, a)
         store_affine(g2_work, i, b)
         store_affine(g1_work, count + i, c)
-    for i in range(count):
-        store_affine(g1_work, i, affine(_weigh(g1_work[i : i + 1], like, weights, i * width, 1)))
+    for i in range(count):  # the room for points of G2 takes those of G1 until the loop begins
+        store_projective(t_work, i, _weigh(g1_work[i : i + 1], like, weights, i * width, 1))
+    _make_affine(like, t_work, count, g1_work)
     f = miller(like, g1_work[:count], g2_work, t_work, lines, points)
     _scatter_outcome(out, f, _weigh(g1_work[count:], like, weights, 0, count))
 
