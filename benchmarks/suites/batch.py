@@ -10,8 +10,9 @@ from benchmarks.suites.field import FP_STREAM, LANES_STREAM
 
 SIZES = (1, 8, 64, 256, 1024, 4096)
 # Products in Fp of a proof in a large batch, as in benchmarks.suites.pairing: its loop with an eighth of the squares,
-# and two points of G1 times weights of 64 digits (doubling 8, addition 11).
-PRODUCTS = 64 * (36 / 8 + 25 + 39) + 24 * (37 + 39) + 2 * 64 * (8 + 11)
+# and two points of G1 times weights of 32 digits modulo 4: doubling 8, one of them shared, addition 12, three points
+# made affine after two multiples of either (20 and 25 of them), two inversions for eight.
+PRODUCTS = 64 * (36 / 8 + 25 + 39) + 24 * (37 + 39) + 64 * 8 * (1 + 1 / 8) + 2 * 32 * 12 + 2 * 20 + 25 + 2 * 380 / 8
 QUICK = (1, 8, 64, 256, 1024)
 
 

@@ -141,19 +141,37 @@ def rows(items):
     return proofs, to_limbs([number for _, _, public in items for number in public]).reshape(len(items), -1, 4)
 
 
-def points_of(outcomes) -> list[tuple[int, int]]:
+def points_of(outcomes) -> list[tuple[int, int] | None]:
     """Affine points at the end of outcomes."""
     numbers = [from_limbs(row[12:]) for row in outcomes]
-    return [(x * pow(z, -1, P) % P, y * pow(z, -1, P) % P) for x, y, z in numbers]
+    return [(x * pow(z, -1, P) % P, y * pow(z, -1, P) % P) if z else None for x, y, z in numbers]
+
+
+def digit(first: int, second: int, i: int) -> int:
+    """Digit i of a weight."""
+    turn, odd, upper = first >> i & 1 | (first >> 32 + i & 1) << 1, second >> i & 1, second >> 32 + i & 1
+    if turn == 3:
+        return (0, 2, 2 * LAMBDA, 2 * LAMBDA**2)[odd | upper << 1]
+    return (-1) ** odd * (1 - LAMBDA) ** upper * LAMBDA**turn
+
+
+def test_digits_of_weights_are_a_residue_each_modulo_4() -> None:
+    # Every digit is a + b lambda for small a and b, which are read off modulo R.
+    found = set()
+    for bits in range(16):
+        first, second = bits & 1 | (bits >> 1 & 1) << 32, bits >> 2 & 1 | (bits >> 3) << 32
+        value = digit(first, second, 0) % R
+        found |= {(a % 4, b % 4) for a in range(-2, 3) for b in range(-2, 3) if (a + b * LAMBDA - value) % R == 0}
+    assert len(found) == 16
 
 
 @pytest.mark.parametrize("singly", [False, True])
-def test_weights_are_digits_times_powers_of_two(made, monkeypatch, singly: bool) -> None:
+def test_weights_are_digits_times_powers_of_four(made, monkeypatch, singly: bool) -> None:
     assert g1.multiply(G1_GENERATOR, LAMBDA) == (BETA * G1_GENERATOR[0] % P, G1_GENERATOR[1])
     assert (LAMBDA**2 + LAMBDA + 1) % R == 0
-    units = (0, 1, LAMBDA, LAMBDA**2)
-    words = [(3, 5), ((1 << 64) - 1, 0), (0, (1 << 64) - 1), (1 << 63, 1 << 63), *[(0, 0)] * 4]
-    weights = [sum(units[low >> i & 1 | (high >> i & 1) << 1] << i for i in range(64)) for low, high in words]
+    words = [(3, 5), ((1 << 64) - 1, 0), (0, (1 << 64) - 1), (1 << 63, 1 << 63), *[(0, 0)] * 2]
+    words += [(secrets.randbits(64), secrets.randbits(64)) for _ in range(2)]
+    weights = [sum(digit(low, high, i) * 4**i for i in range(32)) for low, high in words]
     monkeypatch.setattr(secrets, "token_bytes", lambda size: np.array(words, dtype="<u8").tobytes()[:size])
     items = (made["two"] * 2)[:8]
     sound, outcomes, sums = _run(*rows(items), _Room(), singly=singly)
@@ -162,13 +180,13 @@ def test_weights_are_digits_times_powers_of_two(made, monkeypatch, singly: bool)
     if not singly:
         terms = [[sum(column) for column in zip(*terms, strict=True)]]
     assert [from_limbs(row) for row in sums] == [[number % R for number in row] for row in terms]
-    expected = [g1.multiply(proof.c, weight % R) for weight, (_, proof, _) in zip(weights, items, strict=True)][:4]
+    expected = [g1.multiply(proof.c, weight % R) for weight, (_, proof, _) in zip(weights, items, strict=True)]
     if not singly:
         total = None
         for point in expected:
             total = g1.add(total, point)
         expected = [total]
-    assert points_of(outcomes[:4]) == expected
+    assert points_of(outcomes) == expected
 
 
 def test_weights_are_drawn_anew(made) -> None:

@@ -9,10 +9,11 @@ So a proof costs one Miller loop, and a batch three more and one final exponenti
 lanes, eight proofs go through each instruction; several share the squarings of one loop. A batch that fails is halved
 until every bad item is found.
 
-A weight is the sum of d_i 2^i for i < 64 with each d_i one of 0, 1, lambda and lambda^2, for lambda the cube root of 1
-modulo r by which the endomorphism (x, y) -> (beta x, y) multiplies G1 (Gallant, Lambert and Vanstone 2001). The four
-digits are the residues modulo 2 of Z[lambda], so that 128 random bits give 2^128 different numbers there; two of them
-differ by a number of norm below 2^132 < r, hence differ modulo r. They are drawn from :mod:`secrets`.
+A weight is the sum of d_i 4^i for i < 32. Each d_i is one of sixteen numbers of Z[lambda], a residue each modulo 4: 0,
+the six units +-lambda^k, 2 lambda^k and (1 - lambda) times the units, for lambda the cube root of 1 modulo r by which
+the endomorphism (x, y) -> (beta x, y) multiplies G1 (Gallant, Lambert and Vanstone 2001). So 128 random bits give 2^128
+different numbers there; digits have absolute values up to 2, hence the difference of two has a norm below 2^129 < r,
+and they differ modulo r. They are drawn from :mod:`secrets`.
 """
 
 import secrets
@@ -110,13 +111,13 @@ class _Room:
 
     def __init__(self) -> None:
         groups, size = _CHUNK // _NUMBER.lanes, _NUMBER.size
-        self._points = aligned(2 * groups, 2 * size), aligned(groups, 4 * size), aligned(groups, 6 * size)
+        self._points = aligned(6 * groups, 2 * size), aligned(groups, 4 * size), aligned(groups, 16 * size)
         self.lanes = aligned(_NUMBER.lanes, 15, 4)
 
     def points(self, groups: int) -> tuple[Rows, Rows, Rows]:
         """Room for so many groups of one item a lane."""
         g1_work, g2_work, t_work = self._points
-        return g1_work[: 2 * groups], g2_work[:groups], t_work[:groups]
+        return g1_work[: 6 * groups], g2_work[:groups], t_work[:groups]
 
 
 def _run(proofs: Rows, publics: Rows, room: _Room, singly: bool = False) -> tuple[NDArray[np.bool_], Rows, Rows]:

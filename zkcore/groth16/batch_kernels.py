@@ -2,7 +2,9 @@
 
 What is computed, and why it is sound, is in :mod:`zkcore.groth16.batch`. Proofs come as rows ``uint64[n, 8, 4]`` of
 canonical coordinates a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y, n a multiple of the number of lanes; weights as rows
-``uint64[n, 2]`` whose bit i of both words is digit i, 0 to 3 for 0, 1, lambda, lambda^2. An outcome is a row
+``uint64[n, 2]``: digit i has bit i and bit 32 + i of the first word, together k, and bit i and bit 32 + i of the
+second, ``odd`` and ``upper``. For k < 3 it is lambda^k or, if ``upper``, (1 - lambda) lambda^k, negative if ``odd``.
+For k = 3 it is 0, or 2, 2 lambda, 2 lambda^2 for ``odd`` alone, ``upper`` alone, both. An outcome is a row
 ``uint64[15, 4]``, canonical: an element of Fp12, then a projective point of G1.
 """
 
@@ -32,7 +34,7 @@ from zkcore.number import constant, is_zero, lanes_of, load, one, select, store,
 from zkcore.pairing import ends_in_subgroup, final_exponentiation, line_argument, miller
 from zkcore.tower import fp2_zero, fp12_equal, fp12_multiply, fp12_one, imaginary_part, pair, real_part
 
-DIGITS = 64
+DIGITS = 32
 """Digits of a weight."""
 
 BETA = 18 * U**3 + 18 * U**2 + 9 * U + 1
@@ -47,35 +49,83 @@ _lambda, _lambda_squared = constant(LAMBDA), constant(LAMBDA**2)
 
 
 @inner
-def _digit(like: Any, weights: Any, first: Any, half: Any, step: Any) -> Any:
-    """A mask: bit ``step`` of word ``half`` of the weights of the items in the lanes, from item ``first`` on."""
+def _bits(like: Any, weights: Any, first: Any, half: Any, position: Any) -> Any:
+    """Bit ``position`` of word ``half`` of the weights of the items in the lanes, from item ``first`` on."""
     bits = np.uint64(0)
     for lane in range(lanes_of(like)):
-        bits |= ((weights[first + lane, half] >> np.uint64(step)) & np.uint64(1)) << np.uint64(lane)
-    return mask_from_bits(like, bits)
+        bits |= ((weights[first + lane, half] >> np.uint64(position)) & np.uint64(1)) << np.uint64(lane)
+    return bits
 
 
 @inner
-def _digit_point(point: Any, low: Any, high: Any) -> Any:
-    """The point times the digit with bits ``low`` and ``high``: 0, 1, lambda, lambda^2."""
-    x, y = point
-    none = zero(x)
-    turned = select(low, x * _beta_squared(x), x * _beta(x))
-    x = select(high, turned, select(low, x, none))
-    return x, select(high, y, select(low, y, none))
+def _digit_point(like: Any, points: Any, index: Any, weights: Any, first: Any, step: Any) -> Any:
+    """Digit ``step`` of the weights of the items from ``first`` on, times the points of :func:`_multiples`."""
+    low, high = _bits(like, weights, first, 0, step), _bits(like, weights, first, 0, DIGITS + step)
+    odd, upper = _bits(like, weights, first, 1, step), _bits(like, weights, first, 1, DIGITS + step)
+    special = low & high
+    none, doubled = special & ~(odd | upper), special & (odd | upper)
+    once = (low & ~high) | (special & upper & ~odd)
+    twice = (high & ~low) | (special & upper & odd)
+    is_double, is_third = mask_from_bits(like, doubled), mask_from_bits(like, upper & ~special)
+    count = points.shape[0] // 3
+    x, y = load_affine(like, points, index)
+    second, third = load_affine(like, points, count + index), load_affine(like, points, 2 * count + index)
+    x = select(is_third, third[0], select(is_double, second[0], x))
+    y = select(is_third, third[1], select(is_double, second[1], y))
+    turn = select(mask_from_bits(like, once), _beta(x), select(mask_from_bits(like, twice), _beta_squared(x), one(x)))
+    y = select(mask_from_bits(like, odd & ~special), -y, y)
+    absent = mask_from_bits(like, none)
+    return select(absent, zero(x), x * turn), select(absent, zero(y), y)
 
 
 @inner
-def _weigh(points: Any, like: Any, weights: Any, first: Any, count: Any) -> Any:
-    """Sum of ``count`` points in every lane, ``points`` in order, with the weights of the items from ``first`` on."""
+def _weigh(points: Any, begin: Any, like: Any, weights: Any, first: Any, count: Any) -> Any:
+    """Sum of ``count`` points in every lane, those from ``begin`` on of the ``points`` of :func:`_multiples`.
+
+    The weights are those of the items from ``first`` on.
+    """
     total = neutral(like)
     for step in range(DIGITS - 1, -1, -1):
-        total = double(total)
+        total = double(double(total))
         for i in range(count):
             at = first + i * lanes_of(like)
-            low, high = _digit(like, weights, at, 0, step), _digit(like, weights, at, 1, step)
-            total = add_affine(total, _digit_point(load_affine(like, points, i), low, high))
+            total = add_affine(total, _digit_point(like, points, begin + i, weights, at, step))
     return total
+
+
+@inner
+def _make_affine(like: Any, work: Any, count: Any, out: Any) -> Any:
+    """Affine forms of ``count`` projective points in ``work``, by one inversion (Montgomery's trick); (0, 0) for 0.
+
+    ``work`` has room for a number more for every point.
+    """
+    product = one(like)
+    for i in range(count):
+        store(work, 3 * count + i, product)
+        z = load_projective(like, work, i)[2]
+        product = product * select(is_zero(z), one(like), z)
+    reciprocal_of_rest = reciprocal(product)
+    for i in range(count - 1, -1, -1):
+        x, y, z = load_projective(like, work, i)
+        neutral_here = is_zero(z)
+        factor = select(neutral_here, zero(like), reciprocal_of_rest * load(like, work, 3 * count + i))
+        reciprocal_of_rest = reciprocal_of_rest * select(neutral_here, one(like), z)
+        store_affine(out, i, (x * factor, y * factor))
+
+
+@inner
+def _multiples(like: Any, points: Any, work: Any) -> Any:
+    """Behind the first third of the ``points``, points P, put a third of 2P and one of (1 - lambda) P.
+
+    ``work`` has room for eight numbers for every P.
+    """
+    count = points.shape[0] // 3
+    for i in range(count):
+        x, y = load_affine(like, points, i)
+        p = x, y, one(x)
+        store_projective(work, i, double(p))
+        store_projective(work, count + i, add_affine(p, (x * _beta(x), -y)))
+    _make_affine(like, work, 2 * count, points[count:])
 
 
 # Kernels. Items are rows ``uint64[n, 8, 4]`` of proofs' coordinates, canonical, n a multiple of the lanes.
@@ -120,33 +170,13 @@ def _scatter_outcome(out: Any, f: Any, point: Any) -> Any:
 
 
 @inner
-def _make_affine(like: Any, work: Any, count: Any, out: Any) -> Any:
-    """Affine forms of ``count`` projective points in ``work``, by one inversion (Montgomery's trick); (0, 0) for 0.
-
-    ``work`` has room for a number more for every point.
-    """
-    product = one(like)
-    for i in range(count):
-        store(work, 3 * count + i, product)
-        z = load_projective(like, work, i)[2]
-        product = product * select(is_zero(z), one(like), z)
-    reciprocal_of_rest = reciprocal(product)
-    for i in range(count - 1, -1, -1):
-        x, y, z = load_projective(like, work, i)
-        neutral_here = is_zero(z)
-        factor = select(neutral_here, zero(like), reciprocal_of_rest * load(like, work, 3 * count + i))
-        reciprocal_of_rest = reciprocal_of_rest * select(neutral_here, one(like), z)
-        store_affine(out, i, (x * factor, y * factor))
-
-
-@inner
 def _accumulate(
     like: Any, proofs: Any, weights: Any, g1_work: Any, g2_work: Any, t_work: Any, lines: Any, points: Any, out: Any
 ) -> Any:
     """For every lane the product of its items' weighted Miller loops, and the weighted sum of their points C.
 
-    They go to ``out``, a row for each lane. ``g1_work``, ``g2_work`` and ``t_work`` are room for twice as many points
-    of G1 as there are items in a lane, and as many affine and projective points of G2.
+    They go to ``out``, a row for each lane. ``g1_work`` is room for six affine points of G1 for every item in a lane,
+    ``g2_work`` for an affine point of G2, and ``t_work`` for sixteen numbers.
     """
     count, width = g2_work.shape[0], lanes_of(like)
     for i in range(count):
@@ -154,11 +184,12 @@ def _accumulate(
         store_affine(g1_work, i, a)
         store_affine(g2_work, i, b)
         store_affine(g1_work, count + i, c)
-    for i in range(count):  # the room for points of G2 takes those of G1 until the loop begins
-        store_projective(t_work, i, _weigh(g1_work[i : i + 1], like, weights, i * width, 1))
+    _multiples(like, g1_work, t_work)
+    for i in range(count):
+        store_projective(t_work, i, _weigh(g1_work, i, like, weights, i * width, 1))
     _make_affine(like, t_work, count, g1_work)
     f = miller(like, g1_work[:count], g2_work, t_work, lines, points)
-    _scatter_outcome(out, f, _weigh(g1_work[count:], like, weights, 0, count))
+    _scatter_outcome(out, f, _weigh(g1_work, count, like, weights, 0, count))
 
 
 @inner
@@ -171,16 +202,60 @@ def _keep_members(like: Any, g2_work: Any, t_work: Any, sound: Any) -> Any:
 
 
 @inner
+def _spread(bits: Any) -> Any:
+    """The word whose bit 2i is bit i, i < 32."""
+    bits &= np.uint64(0xFFFFFFFF)
+    bits = (bits | bits << np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
+    bits = (bits | bits << np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
+    bits = (bits | bits << np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    bits = (bits | bits << np.uint64(2)) & np.uint64(0x3333333333333333)
+    return (bits | bits << np.uint64(1)) & np.uint64(0x5555555555555555)
+
+
+@inner
+def _coefficient(like: Any, plus: Any, minus: Any, doubled: Any) -> Any:
+    """Sum of 4^i times 1, -1 or 2 for the bits i of three words that are set."""
+    return from_word(like, _spread(plus) | _spread(doubled) << np.uint64(1)) - from_word(like, _spread(minus))
+
+
+@inner
+def _weight(like: Any, first_word: Any, second_word: Any) -> Any:
+    """A weight as an element of Fr, from its coefficients of 1, lambda and lambda^2."""
+    shift = np.uint64(DIGITS)
+    low, high, odd, upper = first_word, first_word >> shift, second_word, second_word >> shift
+    special = low & high
+    units = ~(low | high), low & ~high, high & ~low
+    plus, minus = ~upper & ~odd, ~upper & odd
+    third_plus, third_minus = upper & ~odd, upper & odd
+    result = _coefficient(
+        like,
+        (units[0] & (plus | third_plus)) | (units[2] & third_minus),
+        (units[0] & (minus | third_minus)) | (units[2] & third_plus),
+        special & odd & ~upper,
+    )
+    second = _coefficient(
+        like,
+        (units[1] & (plus | third_plus)) | (units[0] & third_minus),
+        (units[1] & (minus | third_minus)) | (units[0] & third_plus),
+        special & upper & ~odd,
+    )
+    third = _coefficient(
+        like,
+        (units[2] & (plus | third_plus)) | (units[1] & third_minus),
+        (units[2] & (minus | third_minus)) | (units[1] & third_plus),
+        special & upper & odd,
+    )
+    return result + second * _lambda(like) + third * _lambda_squared(like)
+
+
+@inner
 def _sum_scalars(weights: Any, publics: Any, out: Any) -> Any:
     """Sums over the items of the weight, and of the weight times every public input; canonical."""
     like = fr_zero()
     for j in range(out.shape[0]):
         store(out, j, like)
     for i in range(weights.shape[0]):
-        low, high = weights[i, 0], weights[i, 1]
-        first, second, third = low & ~high, high & ~low, low & high
-        weight = from_word(like, first) + from_word(like, second) * _lambda(like)
-        weight += from_word(like, third) * _lambda_squared(like)
+        weight = _weight(like, weights[i, 0], weights[i, 1])
         store(out, 0, load(like, out, 0) + weight)
         for j in range(publics.shape[1]):
             number = gather(like, publics, i * publics.shape[1] + j, 1)
@@ -231,7 +306,7 @@ def run(
             continue
         n = last - first
         drawn, second_work, ends = weights[first * width : last * width], g2_work[:n], t_work[:n]
-        _accumulate(like, rows, drawn, g1_work[: 2 * n], second_work, ends, lines, points, lanes)
+        _accumulate(like, rows, drawn, g1_work[: 6 * n], second_work, ends, lines, points, lanes)
         _keep_members(like, second_work, ends, good)
         items, members = n * width // each, width // each
         for k in range(each):
