@@ -7,9 +7,13 @@ the constraints that pin the choice down; the functions here that do not are nam
 
 The witness is computed by replaying the steps in the order they were written (:mod:`circuits.replay`). That is not
 constant-time: the prover's own machine is trusted with the witness.
+
+What a circuit has many of, a hash or a commitment, is written once as a circuit of its own, and its rows are copied
+into others as whole arrays (:class:`Template`).
 """
 
 import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuits import replay
-from circuits.rows import Rows, Shiftable, Terms
-from zkcore import field
+from circuits.rows import Rows, Terms
+from zkcore import field, poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
 from zkcore.formats import r1cs as r1cs_format
@@ -82,37 +86,43 @@ class LinearCombination:
             return 0
         return self.terms[0] if self.terms.keys() == {0} else None
 
+    @property
+    def is_wire(self) -> bool:
+        """Whether this is a single wire, other than the constant, just as it is."""
+        return len(self.terms) == 1 and 0 not in self.terms and next(iter(self.terms.values())) == 1
+
 
 Value = LinearCombination | int
 
 
-class _Origin(NamedTuple):
+class Origin(NamedTuple):
+    """Where a constraint was written."""
+
     label: str
     place: str
 
 
-class Block(NamedTuple):
-    """The last products of a system, to be written again elsewhere at little cost: see :meth:`ConstraintSystem.block`.
+class _Written(NamedTuple):
+    """A row, or all those of a template, that was written within some scopes, from row ``first`` on."""
+
+    first: int
+    scopes: str
+    source: "Origin | Circuit"
+
+
+class Template(NamedTuple):
+    """A circuit that can be written into others, made by :meth:`ConstraintSystem.template`.
 
     Attributes
     ----------
-    matrices
-        Rows of A, B and C.
-    products
-        int64[n, 2]: for each product its row, counted from the block's first, and its wire, counted from the place.
-    origins
-        Where each row was written.
-    wires
-        The first new wire, counted from the place, and the number of new ones.
-    result
-        A linear combination, its wires counted from the place; -1 is the constant.
+    circuit
+        Its inputs, all private, are what the rest of the other circuit gives it.
+    results
+        Linear combinations of its wires.
     """
 
-    matrices: tuple[Shiftable, Shiftable, Shiftable]
-    products: NDArray[np.int64]
-    origins: tuple[_Origin, ...]
-    wires: tuple[int, int]
-    result: Terms
+    circuit: "Circuit"
+    results: tuple[Terms, ...]
 
 
 class ConstraintSystem:
@@ -131,8 +141,9 @@ class ConstraintSystem:
         self._n_wires = 1
         self._matrices = (Rows(), Rows(), Rows())
         self._hints = Rows()
-        self._steps: list[tuple[int, int, int, int]] = []
-        self._origins: list[_Origin] = []
+        self._steps: list[NDArray[np.int64]] = []
+        self._late_steps: list[tuple[int, int, int, int, int]] = []
+        self._written: list[_Written] = []
         self._scopes: list[str] = []
 
     def public(self, name: str) -> LinearCombination:
@@ -167,9 +178,11 @@ class ConstraintSystem:
 
     def enforce(self, a: Value, b: Value, c: Value, label: str) -> None:
         """The constraint a * b = c."""
-        for matrix, value in zip(self._matrices, (a, b, c), strict=True):
-            matrix.append(self.combination(value).terms)
-        self._origins.append(_Origin(" / ".join([*self._scopes, label]), _caller()))
+        self._step(replay.ASSERTION, self._row(a, b, c, label))
+
+    def define(self, a: Value, b: Value, wire: LinearCombination, label: str) -> None:
+        """The constraint a * b = wire, for a wire that a hint has made so: no witness is held to it one by one."""
+        self._row(a, b, wire, label)
 
     def enforce_equal(self, a: Value, b: Value, label: str) -> None:
         """The constraint a = b."""
@@ -183,98 +196,127 @@ class ConstraintSystem:
         if b.constant is not None:
             return a.scaled(b.constant)
         product = self._wire()
-        self._steps.append((replay.PRODUCT, len(self._origins), _number(product), 1))
-        self.enforce(a, b, product, label)
+        self._step(replay.PRODUCT, self._row(a, b, product, label), wire=product)
         return product
-
-    def product_less(self, a: Value, b: Value, less: Value, label: str) -> LinearCombination:
-        """A wire with a * b - less, at the price of a product; keeps long sums out of later constraints."""
-        wire = self._wire()
-        row = self._hints.append(self.combination(less).terms)
-        self._steps.append((replay.PRODUCT_LESS, len(self._origins), _number(wire), row))
-        self.enforce(a, b, wire + less, label)
-        return wire
 
     def unchecked_bits(self, value: Value, count: int) -> list[LinearCombination]:
         """Wires with the ``count`` lowest bits of a value's canonical integer; nothing is enforced."""
         bits = self._wires(count)
-        row = self._hints.append(self.combination(value).terms)
-        self._steps.append((replay.BITS, row, _number(bits[0]), count))
+        self._step(replay.BITS, hint=self._hint(value), wire=bits[0], count=count)
         return bits
 
     def unchecked_quotient(self, numerator: Value, denominator: Value) -> LinearCombination:
         """A wire with numerator / denominator, 0 if the denominator is 0; nothing is enforced."""
         quotient = self._wire()
-        row = self._hints.append(self.combination(numerator).terms)
-        self._hints.append(self.combination(denominator).terms)
-        self._steps.append((replay.QUOTIENT, row, _number(quotient), 1))
+        self._step(replay.QUOTIENT, hint=self._hint(numerator, denominator), wire=quotient)
         return quotient
 
     def unchecked_is_zero(self, value: Value) -> LinearCombination:
         """A wire that is 1 if the value is 0, else 0; nothing is enforced."""
         flag = self._wire()
-        self._steps.append((replay.EQUALS, self._hints.append(self.combination(value).terms), _number(flag), 1))
+        self._step(replay.IS_ZERO, hint=self._hint(value), wire=flag)
         return flag
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Number of constraints and of wires so far."""
-        return len(self._origins), self._n_wires
+    def unchecked_chords(self, points: Sequence[tuple[Value, Value]]) -> list[tuple[LinearCombination, ...]]:
+        """For each point after the first, wires with slope, u and v of its addition to the sum; nothing is enforced.
 
-    def block(self, start: tuple[int, int], place: int, result: LinearCombination) -> Block:
-        """What was written since the system was of size ``start``, to be repeated in other systems.
+        Points are of Baby Jubjub in Montgomery form, not equal or opposite to the sum that they are added to.
+        """
+        wires = self._wires(3 * (len(points) - 1))
+        coordinates = [coordinate for point in points for coordinate in point]
+        self._step(replay.CHORDS, hint=self._hint(*coordinates), wire=wires[0], count=len(points) - 1)
+        return list(zip(wires[::3], wires[1::3], wires[2::3], strict=True))
 
-        It must consist of products of wires from number ``place`` on (:meth:`multiply`). A repetition has the same
-        wires before the block in the same order, beginning at a place of its own.
+    def unchecked_powers(self, inputs: Sequence[Value]) -> list[LinearCombination]:
+        """Wires x^2, x^4 and x^5 for every word x that the Poseidon hash of 1 to 16 inputs raises to the fifth power.
+
+        They are in the order of :func:`zkcore.poseidon.permute`, but for the first word of all, which is a constant.
+        Nothing is enforced.
+        """
+        wires = self._wires(3 * (poseidon.powers(len(inputs) + 1) - 1))
+        self._step(replay.POSEIDON, hint=self._hint(*inputs), wire=wires[0], count=len(inputs))
+        return wires
+
+    def template(self, *results: LinearCombination) -> Template:
+        """What was written, to be written into other systems at little cost: see :meth:`insert`.
 
         Raises
         ------
         Malformed
-            If something else than products was written.
-        OutOfRange
-            If an earlier wire takes part.
+            If it has public inputs, or inputs after other wires.
         """
-        row, wire = start
-        steps = [step for step in self._steps if step[2] >= wire]
-        if any(kind != replay.PRODUCT for kind, *_ in steps) or len(steps) != self._n_wires - wire:
-            raise Malformed("block", "a block consists of products")
-        a, b, c = (matrix.shiftable(row, place) for matrix in self._matrices)
-        return Block(
-            (a, b, c),
-            np.array([(step[1] - row, step[2] - place) for step in steps], np.int64).reshape(-1, 2),
-            tuple(self._origins[row:]),
-            (wire - place, self._n_wires - wire),
-            {number - place if number else -1: coefficient for number, coefficient in result.terms.items()},
-        )
+        last = max((first + count for first, count in self._inputs.values()), default=1)
+        circuit = self.finish()
+        if self._public or last != 1 + circuit.n_inputs:
+            raise Malformed(self.name, "a template has private inputs only, before other wires")
+        return Template(circuit, tuple(result.terms for result in results))
 
-    def repeat(self, block: Block, place: int) -> LinearCombination:
-        """Write a block again, whose earlier wires begin at number ``place``, and return its result.
+    def insert(self, template: Template, inputs: Sequence[LinearCombination]) -> list[LinearCombination]:
+        """Write a template with these wires as its inputs, and return its results.
 
         Raises
         ------
-        OutOfRange
-            If the next wire is not the block's first.
+        WrongLength
+            If there are not as many inputs as the template has.
+        Malformed
+            If one is not a single wire.
         """
-        first, count = block.wires
-        if self._n_wires != place + first:
-            raise OutOfRange("place", "the block's earlier wires are not the last ones written")
-        row = len(self._origins)
-        for matrix, rows in zip(self._matrices, block.matrices, strict=True):
-            matrix.append_shifted(rows, place)
-        self._steps.extend((replay.PRODUCT, row + at, place + wire, 1) for at, wire in block.products.tolist())
-        scopes = " / ".join([*self._scopes, ""])
-        self._origins.extend(_Origin(scopes + origin.label, origin.place) for origin in block.origins)
-        self._n_wires += count
-        return LinearCombination(
-            self, {place + wire if wire >= 0 else 0: coefficient for wire, coefficient in block.result.items()}
-        )
+        circuit, results = template
+        if len(inputs) != circuit.n_inputs:
+            raise WrongLength(circuit.name, f"takes {circuit.n_inputs} inputs, not {len(inputs)}")
+        first, row, hint = self._n_wires, len(self._matrices[0]), len(self._hints)
+        n_new = circuit.r1cs().n_wires - 1 - len(inputs)
+        wires = np.concatenate([[0], [_number(wire) for wire in inputs], np.arange(first, first + n_new)])
+        system = circuit.r1cs()
+        for matrix, rows in zip(self._matrices, (system.a, system.b, system.c), strict=True):
+            matrix.extend(rows, wires)
+        self._hints.extend(circuit.hints, wires)
+        self._settle_steps()
+        self._steps.append(circuit.steps + np.array([0, row, hint, first - 1 - len(inputs), 0]))
+        self._written.append(_Written(row, "".join(f"{scope} / " for scope in self._scopes), circuit))
+        self._n_wires += n_new
+        numbers = wires.tolist()
+        return [LinearCombination(self, {numbers[wire]: c for wire, c in terms.items()}) for terms in results]
 
     def finish(self) -> "Circuit":
         """The finished circuit."""
         a, b, c = (matrix.finish() for matrix in self._matrices)
-        r1cs = R1CS(len(self._public), self._n_wires, a, b, c)
-        steps = np.array(self._steps, np.int64).reshape(-1, 4)
-        return Circuit(self.name, tuple(self._public), r1cs, self._inputs, self._hints.finish(), steps, self._origins)
+        self._settle_steps()
+        return Circuit(
+            self.name,
+            tuple(self._public),
+            R1CS(len(self._public), self._n_wires, a, b, c),
+            self._inputs,
+            self._hints.finish(),
+            np.concatenate(self._steps),
+            self._written,
+        )
+
+    def _row(self, a: Value, b: Value, c: Value, label: str) -> int:
+        """Add a row to A, B and C and return its number."""
+        for matrix, value in zip(self._matrices, (a, b, c), strict=True):
+            row = matrix.append(self.combination(value).terms)
+        scopes = "".join(f"{scope} / " for scope in self._scopes)
+        self._written.append(_Written(row, scopes, Origin(label, _caller())))
+        return row
+
+    def _hint(self, *values: Value) -> int:
+        """Number of the first of the hints with these values, which follow one another."""
+        first = len(self._hints)
+        for value in values:
+            self._hints.append(self.combination(value).terms)
+        return first
+
+    def _step(
+        self, kind: int, row: int = 0, hint: int = 0, wire: LinearCombination | None = None, count: int = 1
+    ) -> None:
+        self._late_steps.append((kind, row, hint, 0 if wire is None else _number(wire), count))
+
+    def _settle_steps(self) -> None:
+        """Turn the steps that were added one at a time into an array."""
+        if self._late_steps or not self._steps:
+            self._steps.append(np.array(self._late_steps, np.int64).reshape(-1, 5))
+            self._late_steps = []
 
     def _wire(self) -> LinearCombination:
         return self._wires(1)[0]
@@ -302,15 +344,15 @@ class Circuit:
         inputs: Mapping[str, tuple[int, int]],
         hints: SparseMatrix,
         steps: NDArray[np.int64],
-        origins: Sequence[_Origin],
+        written: Sequence[_Written],
     ) -> None:
         self.name = name
         self.public_names = public_names
         self._r1cs = r1cs
         self._inputs = inputs
-        self._hints = hints
-        self._steps = steps
-        self._origins = origins
+        self.hints = hints
+        self.steps = steps
+        self._written = written
 
     def r1cs(self) -> R1CS:
         """The constraint system."""
@@ -322,8 +364,7 @@ class Circuit:
 
     def to_r1cs(self) -> bytes:
         """The constraint system as an ``.r1cs`` file, for snarkjs and others."""
-        private = sum(count for _, count in self._inputs.values()) - len(self.public_names)
-        return r1cs_format.write(self._r1cs, private)
+        return r1cs_format.write(self._r1cs, self.n_inputs - len(self.public_names))
 
     def to_sym(self) -> str:
         """The names of wires as a ``.sym`` file: label, wire, component and name, a line each."""
@@ -337,12 +378,30 @@ class Circuit:
         """Number of constraints."""
         return self._r1cs.n_constraints
 
+    @property
+    def n_inputs(self) -> int:
+        """Number of wires that are public or private inputs."""
+        return sum(count for _, count in self._inputs.values())
+
     def breakdown(self) -> dict[str, int]:
         """Constraints by outermost scope, most first."""
-        return dict(Counter(origin.label.split(" / ")[0] for origin in self._origins).most_common())
+        counts = Counter[str]()
+        for _, scopes, source in self._written:
+            scope = scopes.split(" / ")[0]
+            if isinstance(source, Circuit):
+                counts.update({scope: source.n_constraints} if scope else source.breakdown())
+            else:
+                counts[scope or source.label] += 1
+        return dict(counts.most_common())
+
+    def origin(self, row: int) -> Origin:
+        """The scopes and label of a constraint, and the line that wrote it."""
+        first, scopes, source = self._written[bisect_right(self._written, row, key=lambda part: part.first) - 1]
+        origin = source.origin(row - first) if isinstance(source, Circuit) else source
+        return origin._replace(label=scopes + origin.label)
 
     def witness(self, inputs: Mapping[str, int | Sequence[int]]) -> NDArray[np.uint64]:
-        """Every wire's value, uint64[n_wires, 4] in canonical limbs, checked against every constraint.
+        """Every wire's value, uint64[n_wires, 4] in canonical limbs, in accordance with every constraint.
 
         Parameters
         ----------
@@ -359,9 +418,12 @@ class Circuit:
             If the inputs violate a constraint; the message names it and the line that wrote it.
         """
         wires = self._assigned(inputs)
-        a, b, c, hints = self._montgomery
-        replay.replay(self._steps, a, b, hints, wires, np.zeros((1, 4), np.uint64))
-        row = int(replay.first_violated(a, b, c, wires))
+        system = self._r1cs
+        matrices = (
+            (matrix.row_start, matrix.column, matrix.coefficient)
+            for matrix in (system.a, system.b, system.c, self.hints)
+        )
+        row = int(replay.replay(self.steps, *matrices, *self._poseidon_tables, wires))
         if row >= 0:
             raise self._violation(row)
         field.leave_rows(field.fr, wires)
@@ -369,17 +431,12 @@ class Circuit:
 
     def check(self, witness: NDArray[np.uint64]) -> None:
         """Refuse a witness (canonical limbs) that violates a constraint, as :meth:`witness` does."""
-        if witness.shape != (self._r1cs.n_wires, 4):
-            raise WrongLength("witness", f"the circuit has {self._r1cs.n_wires} wires")
-        wires = np.array(witness, np.uint64, order="C")
-        field.enter_rows(field.fr, wires)
-        a, b, c, _ = self._montgomery
-        row = int(replay.first_violated(a, b, c, wires))
-        if row >= 0:
+        row = self._r1cs.check(witness)
+        if row is not None:
             raise self._violation(row)
 
     def _violation(self, row: int) -> Unsatisfied:
-        origin = self._origins[row]
+        origin = self.origin(row)
         return Unsatisfied(f"{self.name}: {origin.label}", f"constraint {row}, written at {origin.place}, is violated")
 
     def _assigned(self, inputs: Mapping[str, int | Sequence[int]]) -> NDArray[np.uint64]:
@@ -387,31 +444,30 @@ class Circuit:
         if inputs.keys() != wanted:
             different = sorted(inputs.keys() ^ wanted)
             raise WrongLength(f"{self.name}: inputs", f"missing or unknown: {', '.join(different)}")
-        wires = np.zeros((self._r1cs.n_wires, 4), np.uint64)
-        wires[0] = field.encode(field.fr, [1])[0]
+        places, values = [0], [1]
         for name, (first, count) in self._inputs.items():
-            value = inputs[name]
-            values = [value] if isinstance(value, int) else list(value)
-            if len(values) != count:
-                raise WrongLength(f"{self.name}: {name}", f"takes {count} values, not {len(values)}")
-            if any(not 0 <= item < R for item in values):
+            given = inputs[name]
+            items = [given] if isinstance(given, int) else given
+            if len(items) != count:
+                raise WrongLength(f"{self.name}: {name}", f"takes {count} values, not {len(items)}")
+            if not (min(items) >= 0 and max(items) < R):
                 raise OutOfRange(f"{self.name}: {name}", "not an element of the scalar field")
-            wires[first : first + count] = field.encode(field.fr, values)
+            places.extend(range(first, first + count))
+            values.extend(items)
+        wires = np.zeros((self._r1cs.n_wires, 4), np.uint64)
+        wires[places] = field.encode(field.fr, values)
         return wires
 
     @cached_property
-    def _montgomery(self) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]], ...]:
-        """A, B, C and the hints with coefficients in Montgomery form."""
-        forms = []
-        for matrix in (self._r1cs.a, self._r1cs.b, self._r1cs.c, self._hints):
-            coefficient = np.array(matrix.coefficient, np.uint64, order="C")
-            field.enter_rows(field.fr, coefficient)
-            forms.append((matrix.row_start, matrix.column, coefficient))
-        return tuple(forms)
+    def _poseidon_tables(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        counts = self.steps[self.steps[:, 0] == replay.POSEIDON, 4]
+        return replay.poseidon_tables(frozenset((counts + 1).tolist()))
 
 
 def _number(wire: LinearCombination) -> int:
-    """Number of a single wire."""
+    """Number of a single wire; raises Malformed if it is something else."""
+    if not wire.is_wire:
+        raise Malformed("wire", "a linear combination stands where a single wire is needed")
     return next(iter(wire.terms))
 
 

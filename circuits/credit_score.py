@@ -145,7 +145,7 @@ def build(schema: Schema) -> Circuit:
     root, schema_id, subject, period, model_hash, request, outcome = (
         cs.public(name) for name in ("root", "schema_id", "subject", "period", "model_hash", "request", "outcome")
     )
-    values = [value for value, _ in carried_fields(cs, schema)]
+    values = carried_fields(cs, schema)
     with cs.scope("the leaf lies under the root"):
         leaf = record_leaf(cs, [schema_id, subject, period, cs.private("attributes")], values)
         cs.enforce_equal(path_root(cs, leaf), root, "the path ends at the root")

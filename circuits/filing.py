@@ -8,32 +8,34 @@ blinding, its place in the tree, and one blinding s_j a field, such that
 * P_j = x_j G + s_j H on Baby Jubjub, and ``commitments_digest`` is Poseidon of all coordinates of the P_j;
 * the schema's rules hold.
 
-The circuit is generated from the schema. It is sound because every x_j *is* a sum of 64 Boolean wires, so that range,
-leaf, rules and commitment speak of one number; a rule's two sides differ by less than 2^134 in size, so that they are
-equal as integers if they are equal modulo the field. s_j is a sum of 84 digits of the prover's choice that no other
-constraint uses, and every scalar modulo the subgroup's order is such a sum, so P_j hides perfectly.
+The circuit is generated from the schema. It is sound because every x_j *is* the sum of the digits that its commitment
+is made of, so that range, leaf, rules and commitment speak of one number; a rule's two sides differ by less than 2^134
+in size, so that they are equal as integers if they are equal modulo the field. s_j is a sum of 55 digits of the
+prover's choice that no other constraint uses, and every scalar modulo the subgroup's order is such a sum, so P_j hides
+perfectly.
 
-With four fields there are 11,887 constraints: 8,364 for leaf and path (of which 32 levels of 241), 403 for the digest,
-and for each field 65 for its range and 715 for its commitment.
+With four fields there are 7,779 constraints: 4,932 for leaf and path (381 for the leaf, 325 for each of 14 levels, one
+for the root), 403 for the digest, and 611 for each field's range and commitment. So they fit a domain of 2^13.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuits.constraints import Circuit, ConstraintSystem, LinearCombination
 from circuits.gadgets import babyjubjub as curve
-from circuits.gadgets import merkle, poseidon
-from circuits.gadgets.bits import enforce_boolean, from_bits
-from circuits.record import Opening, attributes_id, period_id, subject_id
+from circuits.gadgets import merkle, poseidon, windows
+from circuits.gadgets.bits import to_bits
+from circuits.record import FIELDS_PACKED, Opening, attributes_id, period_id, subject_id
 from circuits.schema import VALUE_BITS, Schema
 from zkcore import babyjubjub, pedersen
 from zkcore import poseidon as plain_poseidon
 from zkcore.errors import WrongLength
-from zkcore.merkle import DEPTH
+from zkcore.merkle import ARITY, DEPTH, SIBLINGS
 
 
 @dataclass(frozen=True)
@@ -64,38 +66,36 @@ def build(schema: Schema) -> Circuit:
     root, schema_id, subject, period, attributes, digest = (
         cs.public(name) for name in ("root", "schema_id", "subject", "period", "attributes", "commitments_digest")
     )
-    values = carried_fields(cs, schema)
+    values: list[LinearCombination] = []
+    coordinates: list[LinearCombination] = []
+    for field in schema.fields:
+        number, blinding = (pedersen.G, f"field.{field.name}"), (pedersen.H, f"commitment_blinding.{field.name}")
+        with cs.scope(f"commitment to {field.name}"):
+            value, point = curve.commitment(cs, number, blinding, "x G + s H")
+        values.append(value)
+        coordinates += point
     with cs.scope("the schema's rules hold"):
         for rule in schema.rules:
             terms, constant = rule.terms
             total = cs.combination(constant)
-            for field, (value, _) in zip(schema.fields, values, strict=True):
+            for field, value in zip(schema.fields, values, strict=True):
                 total = total + (value - field.offset).scaled(terms.get(field.name, 0))
             cs.enforce_equal(total, 0, f"rule {rule.name}: {rule.relation}")
     with cs.scope("the leaf lies under the root"):
-        leaf = record_leaf(cs, [schema_id, subject, period, attributes], [value for value, _ in values])
+        leaf = record_leaf(cs, [schema_id, subject, period, attributes], values)
         cs.enforce_equal(path_root(cs, leaf), root, "the path ends at the root")
-    coordinates: list[LinearCombination] = []
-    for field, (_, bits) in zip(schema.fields, values, strict=True):
-        with cs.scope(f"commitment to {field.name}"):
-            blinding = (pedersen.H, f"commitment_blinding.{field.name}")
-            coordinates += curve.fixed_base_sum(cs, [(pedersen.G, bits)], [blinding], "x G + s H")
     with cs.scope("digest of the commitments"):
         cs.enforce_equal(poseidon.chain(cs, coordinates, "Poseidon"), digest, "the digest is the public one")
     return cs.finish()
 
 
-def carried_fields(cs: ConstraintSystem, schema: Schema) -> list[tuple[LinearCombination, list[LinearCombination]]]:
-    """For every field its carried value and the 64 Boolean wires that it is the sum of."""
+def carried_fields(cs: ConstraintSystem, schema: Schema) -> list[LinearCombination]:
+    """For every field a wire with its carried value, which is shown to be below 2^64."""
     values = []
     for field in schema.fields:
         with cs.scope(f"{field.name} is below 2^{VALUE_BITS}"):
-            value = cs.private(f"field.{field.name}")
-            bits = cs.unchecked_bits(value, VALUE_BITS)
-            for bit in bits:
-                enforce_boolean(cs, bit, "a bit is 0 or 1")
-            cs.enforce_equal(from_bits(cs, bits), value, "the bits add up to the value")
-            values.append((value, bits))
+            values.append(cs.private(f"field.{field.name}"))
+            to_bits(cs, values[-1], VALUE_BITS, "the value")
     return values
 
 
@@ -103,28 +103,32 @@ def record_leaf(
     cs: ConstraintSystem, identity: Sequence[LinearCombination], values: Sequence[LinearCombination]
 ) -> LinearCombination:
     """The leaf of a record with these (schema_id, subject, period, attributes) and carried values."""
-    body = poseidon.chain(cs, values, "body")
-    return poseidon.hash(cs, [*identity, body, cs.private("leaf_blinding")], "leaf")
+    blinding = cs.private("leaf_blinding")
+    numbers = [
+        sum((value * (1 << VALUE_BITS * place) for place, value in enumerate(three)), cs.combination(0))
+        for three in (values[start : start + FIELDS_PACKED] for start in range(0, len(values), FIELDS_PACKED))
+    ]
+    return poseidon.hash(cs, [*identity, blinding, *numbers], "leaf")
 
 
 def path_root(cs: ConstraintSystem, leaf: LinearCombination) -> LinearCombination:
     """The root of the tree in which the leaf lies, at a private place."""
-    return merkle.root(cs, leaf, cs.privates("left_children", DEPTH), cs.privates("siblings", DEPTH))
+    return merkle.root(cs, leaf, cs.privates("families", DEPTH * ARITY))
+
+
+def path_inputs(opening: Opening) -> dict[str, int | Sequence[int]]:
+    """Values of the private inputs that :func:`record_leaf` and :func:`path_root` declare."""
+    if len(opening.path.siblings) != DEPTH * SIBLINGS:
+        raise WrongLength("opening.path", f"a path has {DEPTH * SIBLINGS} siblings")
+    families = opening.path.families(opening.record.leaf(opening.blinding))
+    return {"leaf_blinding": opening.blinding, "families": list(chain.from_iterable(families))}
 
 
 def opening_inputs(opening: Opening) -> dict[str, int | Sequence[int]]:
-    """Values of the private inputs that :func:`carried_fields`, :func:`record_leaf` and :func:`path_root` declare."""
-    if len(opening.path.siblings) != DEPTH:
-        raise WrongLength("opening.path", f"a path has {DEPTH} siblings")
-    inputs: dict[str, int | Sequence[int]] = {
-        f"field.{field.name}": value
-        for field, value in zip(opening.record.schema.fields, opening.record.carried(), strict=True)
-    }
-    inputs["leaf_blinding"] = opening.blinding
-    leaf = opening.record.leaf(opening.blinding)
-    inputs["left_children"] = merkle.left_children(leaf, opening.path)
-    inputs["siblings"] = opening.path.siblings
-    return inputs
+    """The same, and those of :func:`carried_fields`."""
+    record = opening.record
+    names = (f"field.{field.name}" for field in record.schema.fields)
+    return dict(zip(names, record.carried(), strict=True)) | path_inputs(opening)
 
 
 def assign(
@@ -152,9 +156,10 @@ def assign(
     carried = record.carried()
     if len(commitment_blindings) != len(carried):
         raise WrongLength("commitment_blindings", f"the schema has {len(carried)} fields")
-    blindings: dict[str, int | Sequence[int]] = {}
-    for field, blinding in zip(schema.fields, commitment_blindings, strict=True):
-        blindings |= curve.blinding_inputs(f"commitment_blinding.{field.name}", pedersen.H, blinding)
+    inputs: dict[str, int | Sequence[int]] = {}
+    for field, value, blinding in zip(schema.fields, carried, commitment_blindings, strict=True):
+        inputs |= windows.number_inputs(f"field.{field.name}", pedersen.G, value)
+        inputs |= windows.blinding_inputs(f"commitment_blinding.{field.name}", pedersen.H, blinding)
     commitments = [pedersen.commit(*pair) for pair in zip(carried, commitment_blindings, strict=True)]
     statement = Statement(
         opening.root,
@@ -165,7 +170,6 @@ def assign(
         commitments_digest(commitments),
     )
     circuit = build(schema)
-    inputs = opening_inputs(opening)
+    inputs |= path_inputs(opening)
     inputs.update(zip(circuit.public_names, statement.public_inputs(), strict=True))
-    inputs |= blindings
     return statement, commitments, circuit.witness(inputs)

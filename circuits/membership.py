@@ -35,7 +35,7 @@ def build(schema: Schema) -> Circuit:
     """The membership circuit of a schema."""
     cs = ConstraintSystem(f"membership-{schema.name}")
     root, *identity = (cs.public(name) for name in ("root", "schema_id", "subject", "period"))
-    values = [value for value, _ in carried_fields(cs, schema)]
+    values = carried_fields(cs, schema)
     with cs.scope("the leaf lies under the root"):
         leaf = record_leaf(cs, [*identity, cs.private("attributes")], values)
         cs.enforce_equal(path_root(cs, leaf), root, "the path ends at the root")

@@ -1,15 +1,16 @@
 """Records, the leaves that commit to them, and the openings that their owners hold.
 
-    body = Poseidon over the carried private fields (chained when there are more than 16)
-    leaf = Poseidon(schema_id, subject, period, attributes, body, blinding)
+    leaf = Poseidon(schema_id, subject, period, attributes, blinding, packed private fields)
 
-A signed field is carried as value + 2^63. ``subject``, ``period`` and ``attributes`` enter as 248-bit digests of their
-canonical encoding; the blinding is a uniform field element, so that a leaf hides its record.
+A signed field is carried as value + 2^63; three carried fields x, y, z are packed into one number
+x + 2^64 y + 2^128 z. So a leaf is one hash of 6 to 16 inputs, never of as many as an inner node of its tree has (five).
+``subject``, ``period`` and ``attributes`` enter as 248-bit digests of their canonical encoding; the blinding is a
+uniform field element, so that a leaf hides its record.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +19,12 @@ from zkcore import poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
 from zkcore.formats import json_text
-from zkcore.merkle import DEPTH, MerklePath
+from zkcore.merkle import ARITY, DEPTH, SIBLINGS, MerklePath
 
 SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PERIOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+FIELDS_PACKED = 3
+"""Carried fields in one field element: 192 bits."""
 
 
 def subject_id(subject: str) -> int:
@@ -44,6 +47,14 @@ def attributes_id(schema: Schema, attributes: Mapping[str, str]) -> int:
     for text in (part for attribute in schema.attributes for part in (attribute.name, attributes[attribute.name])):
         encoded += len(text.encode()).to_bytes(4, "big") + text.encode()
     return digest_248("attributes", encoded)
+
+
+def packed(carried: Sequence[int]) -> list[int]:
+    """Carried fields, three a number, as a leaf has them."""
+    return [
+        sum(value << VALUE_BITS * place for place, value in enumerate(carried[start : start + FIELDS_PACKED]))
+        for start in range(0, len(carried), FIELDS_PACKED)
+    ]
 
 
 @dataclass(frozen=True)
@@ -85,14 +96,11 @@ class Record:
         """The private values in the schema's order, signed ones with 2^63 added."""
         return [self.values[item.name] + item.offset for item in self.schema.fields]
 
-    def body(self) -> int:
-        """Hash of the private fields; not hiding by itself."""
-        return poseidon.chain(self.carried())
-
     def leaf(self, blinding: int) -> int:
         """Commitment to the record with a blinding in ``[0, R)``."""
         identity = (self.schema.schema_id, subject_id(self.subject), period_id(self.period))
-        return poseidon.hash([*identity, attributes_id(self.schema, self.attributes), self.body(), blinding])
+        attributes = attributes_id(self.schema, self.attributes)
+        return poseidon.hash([*identity, attributes, blinding, *packed(self.carried())])
 
 
 @dataclass(frozen=True)
@@ -150,9 +158,9 @@ class Opening:
             raise Malformed("opening.values", "not whole numbers")
         record = Record(schema, document["subject"], document["period"], document["attributes"], document["values"])
         siblings = tuple(_element(f"opening.siblings[{i}]", item) for i, item in enumerate(document["siblings"]))
-        if len(siblings) != DEPTH:
-            raise WrongLength("opening.siblings", f"a path has {DEPTH} siblings")
-        if not 0 <= document["index"] < 1 << DEPTH:
+        if len(siblings) != DEPTH * SIBLINGS:
+            raise WrongLength("opening.siblings", f"a path has {DEPTH * SIBLINGS} siblings")
+        if not 0 <= document["index"] < ARITY**DEPTH:
             raise OutOfRange("opening.index", "no leaf of the tree")
         return cls(
             record,

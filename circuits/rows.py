@@ -1,11 +1,8 @@
-"""Sparse matrices while they are written, a row at a time or many shifted rows at once."""
-
-from typing import NamedTuple
+"""Sparse matrices while they are written, a row at a time or many at once."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.errors import OutOfRange
 from zkcore.limbs import to_limbs
 from zkcore.r1cs import SparseMatrix
 
@@ -13,29 +10,11 @@ Terms = dict[int, int]
 """Coefficients by wire; wire 0 is the constant 1."""
 
 
-class Shiftable(NamedTuple):
-    """Rows whose wires, but the constant's, are counted from a place that is yet to be chosen.
-
-    Attributes
-    ----------
-    length
-        int64[rows], entries of each row.
-    column
-        int64[entries], the wire less the place; -1 is the constant.
-    coefficient
-        uint64[entries, 4], canonical limbs.
-    """
-
-    length: NDArray[np.int64]
-    column: NDArray[np.int64]
-    coefficient: NDArray[np.uint64]
-
-
 class Rows:
     """Rows of a sparse matrix under construction."""
 
     def __init__(self) -> None:
-        self._written: list[Shiftable] = []
+        self._written: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]] = []
         self._length: list[int] = []
         self._column: list[int] = []
         self._coefficient: list[int] = []
@@ -52,28 +31,11 @@ class Rows:
         self._count += 1
         return self._count - 1
 
-    def append_shifted(self, rows: Shiftable, place: int) -> None:
-        """Add rows with their wires counted from ``place``."""
+    def extend(self, matrix: SparseMatrix, wires: NDArray[np.int64]) -> None:
+        """Add the rows of a matrix, with ``wires[w]`` in the place of wire w."""
         self._settle()
-        column = np.where(rows.column < 0, 0, rows.column + place)
-        self._written.append(rows._replace(column=column))
-        self._count += len(rows.length)
-
-    def shiftable(self, first: int, place: int) -> Shiftable:
-        """The rows from number ``first`` on, with their wires counted from ``place``.
-
-        Raises
-        ------
-        OutOfRange
-            If one of them has a wire, other than the constant, before ``place``.
-        """
-        matrix = self.finish()
-        start = matrix.row_start[first]
-        column = matrix.column[start:]
-        if ((column > 0) & (column < place)).any():
-            raise OutOfRange("place", "a row that is to be shifted has an earlier wire")
-        shifted = np.where(column == 0, -1, column - place)
-        return Shiftable(np.diff(matrix.row_start[first:]), shifted, matrix.coefficient[start:])
+        self._written.append((np.diff(matrix.row_start), wires[matrix.column], matrix.coefficient))
+        self._count += len(matrix.row_start) - 1
 
     def finish(self) -> SparseMatrix:
         """The matrix of all rows."""
@@ -83,7 +45,7 @@ class Rows:
 
     def _settle(self) -> None:
         """Turn the rows that were added one at a time into arrays."""
-        self._written.append(
-            Shiftable(np.array(self._length, np.int64), np.array(self._column, np.int64), to_limbs(self._coefficient))
-        )
-        self._length, self._column, self._coefficient = [], [], []
+        if self._length or not self._written:
+            one_at_a_time = np.array(self._length, np.int64), np.array(self._column, np.int64)
+            self._written.append((*one_at_a_time, to_limbs(self._coefficient)))
+            self._length, self._column, self._coefficient = [], [], []

@@ -1,10 +1,11 @@
-"""Append-only Merkle trees over Poseidon: fixed depth, empty leaves 0, parent = Poseidon(left, right).
+"""Append-only Merkle trees over Poseidon: fixed depth, empty leaves 0, parent = Poseidon(its five children).
 
-A tree of depth 32 holds up to 2^32 leaves; only the nodes above present leaves are stored. A leaf is itself a Poseidon
-hash of a different number of inputs, so that no inner node can pass as a leaf.
+Five children make a path in a circuit cheapest among the numbers of children that no leaf's hash has as its number of
+inputs (6 to 16, see :mod:`circuits.record`), so that no inner node can pass as a leaf. A tree of depth 14 holds 5^14
+leaves, more than 2^32; only the nodes above present leaves are stored.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,27 +17,38 @@ from zkcore.bn254 import R
 from zkcore.errors import OutOfRange
 from zkcore.limbs import LIMBS, below, from_limbs, to_limbs
 
-DEPTH = 32
+ARITY = 5
+DEPTH = 14
+SIBLINGS = ARITY - 1
 
 
 @cache
 def empty_root(height: int) -> int:
     """Root of a tree of this height without leaves."""
-    return poseidon.hash([empty_root(height - 1)] * 2) if height else 0
+    return poseidon.hash([empty_root(height - 1)] * ARITY) if height else 0
 
 
 @dataclass(frozen=True)
 class MerklePath:
-    """Where a leaf lies: its index and the sibling at each height, from the leaf's own up."""
+    """Where a leaf lies: its index, and its siblings and its ancestors', four at each height from the leaf's own up."""
 
     index: int
     siblings: tuple[int, ...]
 
+    def families(self, leaf: int) -> Iterator[list[int]]:
+        """At each height, from the leaf's own up, the ancestor of ``leaf`` among its siblings, in the tree's order."""
+        node, place = leaf, self.index
+        for start in range(0, len(self.siblings), SIBLINGS):
+            family = list(self.siblings[start : start + SIBLINGS])
+            family.insert(place % ARITY, node)
+            yield family
+            node, place = poseidon.hash(family), place // ARITY
+
     def root(self, leaf: int) -> int:
         """Root of the tree in which ``leaf`` lies at this place."""
         node = leaf
-        for height, sibling in enumerate(self.siblings):
-            node = poseidon.hash([sibling, node] if self.index >> height & 1 else [node, sibling])
+        for family in self.families(leaf):
+            node = poseidon.hash(family)
         return node
 
 
@@ -97,23 +109,23 @@ class MerkleTree:
         Raises
         ------
         OutOfRange
-            If the tree would hold more than ``2^depth`` leaves, or a leaf is not an element of the scalar field.
+            If the tree would hold more than ``5^depth`` leaves, or a leaf is not an element of the scalar field.
         """
         added = to_limbs(leaves, part="leaves")
         if not len(added):
             return
         if not below(added, R):
             raise OutOfRange("leaves", "a leaf is not an element of the scalar field")
-        if self.size + len(added) > 1 << self.depth:
-            raise OutOfRange("leaves", f"a tree of depth {self.depth} holds {1 << self.depth} leaves")
+        if self.size + len(added) > ARITY**self.depth:
+            raise OutOfRange("leaves", f"a tree of depth {self.depth} holds {ARITY**self.depth} leaves")
         first = self.size
         self._levels[0].write(first, added)
         for height in range(self.depth):
-            first >>= 1
-            children = self._levels[height].rows(2 * first)
-            if len(children) % 2:
-                children = np.concatenate([children, to_limbs([empty_root(height)])])
-            self._levels[height + 1].write(first, poseidon.hash_rows(children.reshape(-1, 2, LIMBS)))
+            first //= ARITY
+            children = self._levels[height].rows(ARITY * first)
+            if missing := -len(children) % ARITY:
+                children = np.concatenate([children, to_limbs([empty_root(height)] * missing)])
+            self._levels[height + 1].write(first, poseidon.hash_rows(children.reshape(-1, ARITY, LIMBS)))
 
     def path(self, index: int) -> MerklePath:
         """Path of the leaf at ``index`` to the present root.
@@ -125,8 +137,13 @@ class MerkleTree:
         """
         if not 0 <= index < self.size:
             raise OutOfRange("index", f"the tree has {self.size} leaves")
-        siblings = []
+        siblings, at = [], index
         for height in range(self.depth):
-            level, sibling = self._levels[height], index >> height ^ 1
-            siblings.append(level[sibling] if sibling < level.size else empty_root(height))
+            level, first = self._levels[height], at - at % ARITY
+            siblings += [
+                level[place] if place < level.size else empty_root(height)
+                for place in range(first, first + ARITY)
+                if place != at
+            ]
+            at //= ARITY
         return MerklePath(index, tuple(siblings))

@@ -118,6 +118,11 @@ def parameters(width: int) -> Parameters:
     return Parameters(width, FULL_ROUNDS, partial_rounds, constants, matrix)
 
 
+def powers(width: int) -> int:
+    """How many fifth powers the permutation of ``width`` words takes."""
+    return FULL_ROUNDS * width + PARTIAL_ROUNDS[width - 2]
+
+
 def _product(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
     columns = list(zip(*right, strict=True))
     return [[sum(a * b for a, b in zip(row, column, strict=True)) % R for column in columns] for row in left]
@@ -137,7 +142,7 @@ def _inverse(matrix: list[list[int]]) -> list[list[int]]:
 
 
 @cache
-def _tables(width: int) -> tuple[Rows, Rows, Rows, Rows]:
+def tables(width: int) -> tuple[Rows, Rows, Rows, Rows]:
     """Constants of the kernel in Montgomery form (ePrint 2019/458, appendix B).
 
     Full rounds' constants ``[8, width, 4]``; dense matrices ``[2, width, width, 4]``, the second for the round before
@@ -183,54 +188,69 @@ def _tables(width: int) -> tuple[Rows, Rows, Rows, Rows]:
 
 
 @inner
-def _fifth_power(x: Any) -> Any:
-    return square(square(x)) * x
+def _power(x: Any, powers: Any, at: Any) -> Any:
+    """x^5; x^2, x^4 and it are written to ``powers``."""
+    second = square(x)
+    fourth = square(second)
+    fifth = fourth * x
+    store(powers, at, second)
+    store(powers, at + 1, fourth)
+    store(powers, at + 2, fifth)
+    return fifth
 
 
 @inner
-def _full_round(state: Any, constants: Any, constant: Any, matrix: Any, entry: Any, scratch: Any) -> Any:
+def _linear_layer(state: Any, powers: Any, at: Any, matrix: Any, entry: Any) -> Any:
+    """The state becomes the matrix from ``entry`` on times the fifth powers of its words, written from ``at`` on."""
     width = state.shape[0]
     for i in range(width):
-        store(scratch, i, _fifth_power(fr_load(state, i) + fr_load(constants, constant + i)))
-    for i in range(width):
-        total = fr_load(matrix, entry + i * width) * fr_load(scratch, 0)
+        total = fr_load(matrix, entry + i * width) * fr_load(powers, at + 2)
         for j in range(1, width):
-            total = total + fr_load(matrix, entry + i * width + j) * fr_load(scratch, j)
+            total = total + fr_load(matrix, entry + i * width + j) * fr_load(powers, at + 3 * j + 2)
         store(state, i, total)
 
 
 @inner
-def _partial_round(state: Any, constants: Any, round: Any, sparse: Any) -> Any:
+def permute(state: Any, tables: Any, powers: Any, at: Any) -> Any:
+    """Permute a state ``uint64[width, 4]`` and write down the powers on the way, all in Montgomery form.
+
+    ``tables`` are those of :func:`tables`. Rows ``at`` and on of ``powers`` become x^2, x^4 and x^5 of every word that
+    is raised, in the order of the rounds and of the words in a round: three times :func:`powers` rows.
+    """
+    full, dense, partial, sparse = tables
     width = state.shape[0]
-    first = _fifth_power(fr_load(state, 0) + fr_load(constants, round))
-    entry = round * (2 * width - 1)
-    total = fr_load(sparse, entry) * first
-    for j in range(1, width):
-        word = fr_load(state, j)
-        total = total + fr_load(sparse, entry + j) * word
-        store(state, j, word + fr_load(sparse, entry + width - 1 + j) * first)
-    store(state, 0, total)
+    half = full.shape[0] // (2 * width)
+    for round in range(2 * half):
+        for i in range(width):
+            _power(fr_load(state, i) + fr_load(full, round * width + i), powers, at + 3 * i)
+        _linear_layer(state, powers, at, dense, width * width if round == half - 1 else 0)
+        at += 3 * width
+        if round == half - 1:
+            for place in range(partial.shape[0]):
+                first = _power(fr_load(state, 0) + fr_load(partial, place), powers, at)
+                at += 3
+                entry = place * (2 * width - 1)
+                total = fr_load(sparse, entry) * first
+                for j in range(1, width):
+                    word = fr_load(state, j)
+                    total = total + fr_load(sparse, entry + j) * word
+                    store(state, j, word + fr_load(sparse, entry + width - 1 + j) * first)
+                store(state, 0, total)
 
 
 @kernel
-def _hash_rows(rows: Any, full: Any, dense: Any, partial: Any, sparse: Any, out: Any) -> Any:
+def _hash_rows(rows: Any, tables: Any, out: Any) -> Any:
     width = rows.shape[1] + 1
-    state, scratch = np.empty((width, 4), np.uint64), np.empty((width, 4), np.uint64)
-    half = full.shape[0] // (2 * width)
+    state = np.empty((width, 4), np.uint64)
+    powers = np.empty((3 * (tables[0].shape[0] + tables[2].shape[0]), 4), np.uint64)
     for n in range(rows.shape[0]):
         store(state, 0, fr_zero())
         for i in range(1, width):
             store(state, i, to_montgomery(fr_load(rows, n * (width - 1) + i - 1)))
-        for round in range(half):
-            entry = width * width if round == half - 1 else 0
-            _full_round(state, full, round * width, dense, entry, scratch)
-        for round in range(partial.shape[0]):
-            _partial_round(state, partial, round, sparse)
-        for round in range(half, 2 * half):
-            _full_round(state, full, round * width, dense, 0, scratch)
+        permute(state, tables, powers, 0)
         store(out, n, from_montgomery(fr_load(state, 0)))
     state[:] = 0
-    scratch[:] = 0
+    powers[:] = 0
 
 
 def hash(inputs: Sequence[int]) -> int:
@@ -249,7 +269,7 @@ def hash(inputs: Sequence[int]) -> int:
         if not 0 <= value < R:
             raise OutOfRange(f"inputs[{index}]", "not an element of the scalar field")
     out = np.empty((1, 4), np.uint64)
-    _hash_rows(to_limbs(inputs)[np.newaxis], *_tables(len(inputs) + 1), out)
+    _hash_rows(to_limbs(inputs)[np.newaxis], tables(len(inputs) + 1), out)
     return from_limbs(out)[0]
 
 
@@ -267,7 +287,7 @@ def hash_rows(rows: Rows) -> Rows:
     if not below(rows.reshape(-1, 4), R):
         raise OutOfRange("rows", "not an element of the scalar field")
     out = np.empty((count, 4), np.uint64)
-    _hash_rows(np.array(rows, order="C"), *_tables(width + 1), out)
+    _hash_rows(np.array(rows, order="C"), tables(width + 1), out)
     return out
 
 

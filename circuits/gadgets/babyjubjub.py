@@ -1,185 +1,151 @@
-"""Baby Jubjub in constraints: sums of fixed points times scalars, and a variable point times a scalar.
+"""Baby Jubjub in constraints: commitments to numbers under fixed points, and a variable point times a scalar.
 
-A sum of fixed-base products runs over windows in the Montgomery form of the curve, where an addition costs three
-constraints but fails for equal or opposite points. There are two kinds of windows.
+A commitment x G + s H is a sum over windows (:mod:`circuits.gadgets.windows`) in the Montgomery form of the curve,
+where an addition costs three constraints but fails for equal or opposite points. What a window costs besides:
 
-* *Numbers*, whose bits the circuit knows: two bits choose one of four constant points.
-* *Blindings*, which may be any scalar, and whose value no other constraint uses: a digit of ±1, ±3, ±5 or ±7 in base 8.
-  Two bits choose its size; the sign needs no wire, since (v - V) (v + V) = 0 lets the prover have the constant point
-  (u, V) or its opposite (u, -V). A blinding costs 7 constraints for 3 bits, its bits' own included.
+* Two bits at either end of x choose one of four constant points: 3 constraints.
+* Two bits choose the size of an octal digit of x, and so a constant point (u, V); (v - V) (v + V) = 0 lets v be V or
+  -V, and so the digit have either sign; the digit itself is v times a constant that the size chooses: 5 constraints.
+* A digit of s, which no other constraint uses, is just a point (u, v): u is one of twelve constants, and the curve's
+  equation leaves v and -v: 5 constraints.
 
-To every window of a number a multiple of a point ``O`` is added whose logarithm nobody knows (hash-to-curve): 2^i O to
-window i > 0, and to window 0 what takes the sum of all these off again. Blindings come right after window 0. So the
+x is a sum of its digits, and they make the numbers below 2^64, each in one way: no range check is needed besides.
+
+The first window has a point ``O`` in it whose logarithm nobody knows (hash-to-curve), and the last takes it off. So the
 running sum and the next point have different multiples of ``O`` in them, and before the last window not opposite ones
-either: a prover who made the points meet would have found a relation between ``O`` and the bases, which would break the
+either: a prover who made the points meet would have found a relation between ``O``, G and H, which would break the
 commitments as well. At the last window the points are opposite if the result is the identity; there, and only there, no
-witness exists. Offsets that keep incomplete additions apart, and signed windows, are ideas of Hopwood et al., Zcash
-protocol specification, section 5.4.1.7 (Pedersen hashes).
+witness exists. That offsets keep incomplete additions apart is an idea of Hopwood et al., Zcash protocol specification,
+section 5.4.1.7 (Pedersen hashes).
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
-from circuits.constraints import ConstraintSystem, LinearCombination
+from circuits.constraints import ConstraintSystem, LinearCombination, Template
+from circuits.gadgets import windows
 from circuits.gadgets.bits import enforce_boolean
 from circuits.gadgets.lookup import of_four
-from zkcore import babyjubjub
-from zkcore.babyjubjub import ORDER, A, D, Point
+from circuits.replay import MONTGOMERY_A, MONTGOMERY_B
+from zkcore.babyjubjub import A, D, Point
 from zkcore.bn254 import R
-from zkcore.errors import OutOfRange, WrongLength
 
 Pair = tuple[LinearCombination, LinearCombination]
 
-# Montgomery form B v^2 = u^3 + A' u^2 + u of the same curve (Bernstein et al. 2008, theorem 3.2).
-MONTGOMERY_A = 2 * (A + D) * pow(A - D, -1, R) % R
-MONTGOMERY_B = 4 * pow(A - D, -1, R) % R
-
-BLINDING_DIGITS = 84
-assert ORDER < 8**BLINDING_DIGITS
-
-_OFFSET = babyjubjub.hash_to_curve(b"circuit offset O")
+_NUMBER_PARTS = {"ends": 4} | dict.fromkeys(("low", "high", "v"), windows.OCTAL_DIGITS)
+_BLINDING_PARTS = dict.fromkeys(("u", "v"), windows.BLINDING_DIGITS)
 
 
-def to_montgomery(point: Point) -> Point:
-    """(u, v) of a point other than those with x = 0."""
-    x, y = point
-    u = (1 + y) * pow(1 - y, -1, R) % R
-    return u, u * pow(x, -1, R) % R
-
-
-@lru_cache(maxsize=8)
-def _powers_of_four(point: Point, count: int) -> list[Point]:
-    """The point times 4^0, 4^1, ..."""
-    return [babyjubjub.multiply(point, 4**place) for place in range(count)]
-
-
-@lru_cache(maxsize=8)
-def _number_tables(windows: tuple[Point, ...]) -> list[list[Point]]:
-    """For each window's base the points 0 to 3 times the base, plus the window's offset, in Montgomery form."""
-    offsets = [babyjubjub.multiply(_OFFSET, 1 << place) for place in range(1, len(windows))]
-    total = babyjubjub.multiply(_OFFSET, (1 << len(windows)) - 2)
-    tables = []
-    for base, offset in zip(windows, [babyjubjub.negate(total), *offsets], strict=True):
-        points = [offset]
-        for _ in range(3):
-            points.append(babyjubjub.add(points[-1], base))
-        tables.append([to_montgomery(point) for point in points])
-    return tables
-
-
-@lru_cache(maxsize=8)
-def _blinding_tables(base: Point) -> list[list[Point]]:
-    """For each digit's place the points 1, 3, 5 and 7 times 8^place times the base, in Montgomery form."""
-    tables = []
-    for _ in range(BLINDING_DIGITS):
-        twice = babyjubjub.add(base, base)
-        points = [base]
-        for _ in range(3):
-            points.append(babyjubjub.add(points[-1], twice))
-        tables.append([to_montgomery(point) for point in points])
-        base = babyjubjub.add(points[-1], base)
-    return tables
-
-
-def blinding_inputs(name: str, base: Point, scalar: int) -> dict[str, int | Sequence[int]]:
-    """Values of the private inputs of :func:`fixed_base_sum` that blind with a scalar in ``[0, ORDER)``.
-
-    Raises
-    ------
-    OutOfRange
-        If the scalar is not in its domain.
-    """
-    if not 0 <= scalar < ORDER:
-        raise OutOfRange(name, "not below the subgroup's order")
-    # Sums of digits are odd, and digit = 2 m - 7 for an ordinary digit m in base 8 of the shifted half.
-    odd = scalar if scalar % 2 else scalar - ORDER
-    shifted = (odd + 8**BLINDING_DIGITS - 1) // 2
-    sizes, ordinates = [], []
-    for place, table in enumerate(_blinding_tables(base)):
-        digit = 2 * (shifted >> 3 * place & 7) - 7
-        size = abs(digit) >> 1
-        sizes.append(size)
-        v = table[size][1]
-        ordinates.append(v if digit > 0 else R - v)
-    return {
-        f"{name}.low": [size & 1 for size in sizes],
-        f"{name}.high": [size >> 1 for size in sizes],
-        f"{name}.v": ordinates,
-    }
-
-
-def fixed_base_sum(
-    cs: ConstraintSystem,
-    numbers: Sequence[tuple[Point, Sequence[LinearCombination]]],
-    blindings: Sequence[tuple[Point, str]],
-    label: str,
-) -> Pair:
-    """Sum of constant points of the prime subgroup times numbers and blindings.
+def commitment(
+    cs: ConstraintSystem, number: tuple[Point, str], blinding: tuple[Point, str], label: str
+) -> tuple[LinearCombination, Pair]:
+    """A 64-bit number of the prover's, and the point that is commited to it: 611 constraints.
 
     Parameters
     ----------
-    numbers
-        Each point with the bits of its number, lowest first, already enforced Boolean; at least three bits in all.
-        Costs 2 constraints a bit.
-    blindings
-        Each point with the name of a blinding, which may be any scalar; see :func:`blinding_inputs`. Costs 588
-        constraints.
+    number, blinding
+        Each a constant point of the prime subgroup and a name for private inputs, whose values are
+        :func:`circuits.gadgets.windows.number_inputs` and :func:`circuits.gadgets.windows.blinding_inputs`.
     label
         Scope of the constraints.
-
-    Raises
-    ------
-    WrongLength
-        If the numbers take fewer than two windows: the offset would not keep points apart.
     """
-    windows: list[Point] = []
-    digits: list[tuple[LinearCombination, LinearCombination]] = []
-    for point, bits in numbers:
-        windows += _powers_of_four(point, (len(bits) + 1) // 2)
-        for place in range(0, len(bits), 2):
-            digits.append((bits[place], bits[place + 1] if place + 1 < len(bits) else cs.combination(0)))
-    if len(windows) < 2:
-        raise WrongLength("numbers", "a sum takes at least two windows")
+    (base, name), (blinding_base, blinding_name) = number, blinding
+    inputs = _inputs(cs, name, blinding_name)
     with cs.scope(label):
-        entries = [_entry(cs, *window) for window in zip(_number_tables(tuple(windows)), digits, strict=True)]
-        entries[1:1] = [entry for point, name in blindings for entry in _blinding(cs, point, name)]
-        total = entries[0]
-        for entry in entries[1:]:
-            total = _add_montgomery(cs, total, entry)
-        u, v = total
-        x = cs.unchecked_quotient(u, v)
-        cs.enforce(x, v, u, "x = u / v")
-        y = cs.unchecked_quotient(u - 1, u + 1)
-        cs.enforce(y, u + 1, u - 1, "y = (u - 1) / (u + 1)")
-    return x, y
+        value, x, y = cs.insert(_commitment(base, blinding_base), inputs)
+    return value, (x, y)
 
 
-def _entry(cs: ConstraintSystem, table: list[Point], digit: Pair) -> Pair:
-    """The point of a table that two bits choose."""
-    both = cs.multiply(*digit, "both bits of a window")
-    return of_four([u for u, _ in table], *digit, both), of_four([v for _, v in table], *digit, both)
+def _inputs(cs: ConstraintSystem, number: str, blinding: str) -> list[LinearCombination]:
+    inputs: list[LinearCombination] = []
+    for name, parts in ((number, _NUMBER_PARTS), (blinding, _BLINDING_PARTS)):
+        for part, count in parts.items():
+            inputs += cs.privates(f"{name}.{part}", count)
+    return inputs
 
 
-def _blinding(cs: ConstraintSystem, base: Point, name: str) -> list[Pair]:
-    """The points, one a digit, of the base times a scalar of the prover's choice."""
-    declared = [cs.privates(f"{name}.{part}", BLINDING_DIGITS) for part in ("low", "high", "v")]
-    entries = []
-    for table, low, high, v in zip(_blinding_tables(base), *declared, strict=True):
-        enforce_boolean(cs, low, "low bit of a digit's size is 0 or 1")
-        enforce_boolean(cs, high, "high bit of a digit's size is 0 or 1")
-        u, positive = _entry(cs, table, (low, high))
-        cs.enforce(v - positive, v + positive, 0, "the point or its opposite")
-        entries.append((u, v))
-    return entries
+@lru_cache(maxsize=8)
+def _commitment(base: Point, blinding_base: Point) -> Template:
+    """The constraints, which are the same wherever they are; results are the number and the point."""
+    cs = ConstraintSystem("commitment")
+    inputs = iter(_inputs(cs, "number", "blinding"))
+    ends, low, high, v, *of_blinding = (
+        [next(inputs) for _ in range(count)] for count in (*_NUMBER_PARTS.values(), *_BLINDING_PARTS.values())
+    )
+    tables = windows.number(base)
+    first, bits = _end(cs, tables.first, ends[0], ends[1])
+    points, number, worth = [first], bits, 2
+    for table, *digit in zip(tables.octal, low, high, v, strict=True):
+        point, odd = _octal(cs, table, *digit)
+        points.append(point)
+        number = number + (odd + 7) * worth
+        worth *= 8
+    points += [
+        _blinding(cs, table, u, v) for table, u, v in zip(windows.blinding(blinding_base), *of_blinding, strict=True)
+    ]
+    last, bits = _end(cs, tables.last, ends[2], ends[3])
+    u, v_sum = _sum(cs, [*points, last])
+    x = cs.unchecked_quotient(u, v_sum)
+    cs.enforce(v_sum, x, u, "x = u / v")
+    y = cs.unchecked_quotient(u - 1, u + 1)
+    cs.enforce(u + 1, y, u - 1, "y = (u - 1) / (u + 1)")
+    return cs.template(number + bits * (2 * worth), x, y)
 
 
-def _add_montgomery(cs: ConstraintSystem, p: Pair, q: Pair) -> Pair:
-    """Sum of two points that are neither equal nor opposite."""
-    (u1, v1), (u2, v2) = p, q
-    slope = cs.unchecked_quotient(v2 - v1, u2 - u1)
-    cs.enforce(slope, u2 - u1, v2 - v1, "slope of the chord")
-    u3 = cs.product_less(slope.scaled(MONTGOMERY_B), slope, u1 + u2 + MONTGOMERY_A, "u of the sum")
-    return u3, cs.product_less(slope, u1 - u3, v1, "v of the sum")
+def _end(
+    cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination
+) -> tuple[Pair, LinearCombination]:
+    """The point of a table that two bits choose, and their number."""
+    return _entry(cs, table, low, high), low + high * 2
+
+
+def _entry(cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination) -> Pair:
+    enforce_boolean(cs, low, "low bit of a window is 0 or 1")
+    enforce_boolean(cs, high, "high bit of a window is 0 or 1")
+    both = cs.multiply(low, high, "both bits of a window")
+    return of_four([u for u, _ in table], low, high, both), of_four([v for _, v in table], low, high, both)
+
+
+def _octal(
+    cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination, v: LinearCombination
+) -> tuple[Pair, LinearCombination]:
+    """A digit's point, and the digit."""
+    enforce_boolean(cs, low, "low bit of a digit's size is 0 or 1")
+    enforce_boolean(cs, high, "high bit of a digit's size is 0 or 1")
+    both = cs.multiply(low, high, "both bits of a digit's size")
+    positive = of_four([v for _, v in table], low, high, both)
+    cs.enforce(v - positive, v + positive, 0, "the point or its opposite")
+    size_over_v = of_four(
+        [size * pow(v, -1, R) % R for size, (_, v) in zip((1, 3, 5, 7), table, strict=True)], low, high, both
+    )
+    digit = cs.multiply(v, size_over_v, "the digit")
+    return (of_four([u for u, _ in table], low, high, both), v), digit
+
+
+def _blinding(cs: ConstraintSystem, table: Sequence[Point], u: LinearCombination, v: LinearCombination) -> Pair:
+    """The same point, which is one of a table or its opposite."""
+    square = cs.multiply(u, u, "u^2")
+    cube = cs.multiply(square, u, "u^3")
+    (a, b), left, right, rest = windows.one_of_twelve([u for u, _ in table])
+    sextic = cs.multiply(cube + square * a + u * b, cube, "polynomial of degree 6")
+
+    def cubic(factors: Sequence[int]) -> LinearCombination:
+        return u * factors[1] + square * factors[2] + cube * factors[3] + factors[0]
+
+    cs.enforce(sextic + cubic(left), sextic + cubic(right), cubic(rest), "u of a digit")
+    cs.enforce(v * MONTGOMERY_B, v, cube + square * MONTGOMERY_A + u, "the point or its opposite")
+    return u, v
+
+
+def _sum(cs: ConstraintSystem, points: Sequence[Pair]) -> Pair:
+    """Sum of points, none of which is equal or opposite to the sum of those before."""
+    u, v = points[0]
+    for (slope, u_sum, v_sum), (u_next, v_next) in zip(cs.unchecked_chords(points), points[1:], strict=True):
+        cs.enforce(u_next - u, slope, v_next - v, "slope of the chord")
+        cs.enforce(slope * MONTGOMERY_B, slope, u + u_next + u_sum + MONTGOMERY_A, "u of the sum")
+        cs.enforce(u - u_sum, slope, v + v_sum, "v of the sum")
+        u, v = u_sum, v_sum
+    return u, v
 
 
 def add(cs: ConstraintSystem, p: Pair, q: Pair, label: str) -> Pair:

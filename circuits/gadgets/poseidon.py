@@ -2,17 +2,26 @@
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from operator import mul
 
-from circuits.constraints import Block, ConstraintSystem, LinearCombination, Value
+from circuits.constraints import ConstraintSystem, LinearCombination, Template, Value
 from zkcore import poseidon
 
 
-def _fifth_power(cs: ConstraintSystem, x: LinearCombination) -> LinearCombination:
-    square = cs.multiply(x, x, "x^2")
-    if x.constant is not None:
-        return cs.combination(pow(x.constant, 5, poseidon.R))
-    return cs.multiply(cs.multiply(square, square, "x^4"), x, "x^5")
+class _Powers:
+    """Raises one word after the other to the fifth power, on wires that a hint has filled in."""
+
+    def __init__(self, cs: ConstraintSystem, wires: Sequence[LinearCombination]) -> None:
+        self._cs = cs
+        self._wires = iter(wires)
+
+    def fifth(self, x: LinearCombination) -> LinearCombination:
+        second, fourth, fifth = islice(self._wires, 3)
+        self._cs.define(x, x, second, "x^2")
+        self._cs.define(second, second, fourth, "x^4")
+        self._cs.define(fourth, x, fifth, "x^5")
+        return fifth
 
 
 def _weighted(cs: ConstraintSystem, factors: Sequence[int], values: Sequence[LinearCombination]) -> LinearCombination:
@@ -45,57 +54,64 @@ def _partial_rounds(width: int) -> tuple[list[list[int]], list[list[int]]]:
     return raised, state
 
 
-def _full_rounds(cs: ConstraintSystem, state: list[LinearCombination], rounds: range) -> list[LinearCombination]:
+def _full_rounds(
+    cs: ConstraintSystem, powers: _Powers, state: list[LinearCombination], rounds: range
+) -> list[LinearCombination]:
     instance = poseidon.parameters(len(state))
     for number in rounds:
-        state = [
-            _fifth_power(cs, word + constant)
-            for word, constant in zip(state, instance.round_constants[number], strict=True)
-        ]
+        constants = instance.round_constants[number]
+        state = [powers.fifth(word + constant) for word, constant in zip(state, constants, strict=True)]
         state = [_weighted(cs, row, state) for row in instance.matrix]
     return state
 
 
-def _after_first_powers(cs: ConstraintSystem, powers: list[LinearCombination]) -> LinearCombination:
-    """The hash, given the fifth powers of the first round."""
-    width = len(powers)
+@cache
+def _later_rounds(width: int) -> Template:
+    """All rounds but the first. Only that one depends on what the inputs are, so that the others are written once."""
     instance = poseidon.parameters(width)
     half, last = instance.full_rounds // 2, instance.full_rounds + instance.partial_rounds
-    state = [_weighted(cs, row, powers) for row in instance.matrix]
-    basis = [cs.combination(1), *_full_rounds(cs, state, range(1, half))]
+    cs = ConstraintSystem("Poseidon, later rounds")
+    wires = cs.privates("powers", 3 * (poseidon.powers(width) - 1))
+    of_first_round = 3 * (width - 1)
+    powers = _Powers(cs, wires[of_first_round:])
+    fifths = [cs.combination(pow(instance.round_constants[0][0], 5, poseidon.R)), *wires[2:of_first_round:3]]
+    state = [_weighted(cs, row, fifths) for row in instance.matrix]
+    basis = [cs.combination(1), *_full_rounds(cs, powers, state, range(1, half))]
     raised, state_of_basis = _partial_rounds(width)
     for factors in raised:
-        basis.append(_fifth_power(cs, _weighted(cs, factors, basis)))
+        basis.append(powers.fifth(_weighted(cs, factors, basis)))
     state = [_weighted(cs, factors, basis) for factors in state_of_basis]
-    return _full_rounds(cs, state, range(half + instance.partial_rounds, last))[0]
+    return cs.template(_full_rounds(cs, powers, state, range(half + instance.partial_rounds, last))[0])
 
 
-def _first_powers(cs: ConstraintSystem, inputs: Sequence[Value]) -> list[LinearCombination]:
-    """The fifth powers of the first round."""
-    constants = poseidon.parameters(len(inputs) + 1).round_constants[0]
-    words = [cs.combination(value) + constant for value, constant in zip([0, *inputs], constants, strict=True)]
-    return [_fifth_power(cs, word) for word in words]
+def _written(cs: ConstraintSystem, inputs: Sequence[LinearCombination]) -> LinearCombination:
+    """The hash of any linear combinations."""
+    wires = cs.unchecked_powers(inputs)
+    powers = _Powers(cs, wires)
+    for value, constant in zip(inputs, poseidon.parameters(len(inputs) + 1).round_constants[0][1:], strict=True):
+        powers.fifth(value + constant)
+    (digest,) = cs.insert(_later_rounds(len(inputs) + 1), wires)
+    return digest
 
 
 @cache
-def _block(width: int) -> Block:
-    """All but the first powers. Only they depend on what the inputs are, so that the rest is written once a width."""
+def _of_wires(count: int) -> Template:
+    """The hash of single wires."""
     cs = ConstraintSystem("Poseidon")
-    inputs = cs.privates("inputs", width - 1)
-    place = cs.size[1]
-    powers = _first_powers(cs, inputs)
-    start = cs.size
-    return cs.block(start, place, _after_first_powers(cs, powers))
+    return cs.template(_written(cs, cs.privates("inputs", count)))
 
 
 def hash(cs: ConstraintSystem, inputs: Sequence[Value], label: str) -> LinearCombination:
     """Poseidon of 1 to 16 values."""
+    values = [cs.combination(value) for value in inputs]
+    constants = [value.constant for value in values if value.constant is not None]
+    if len(constants) == len(values):
+        return cs.combination(poseidon.hash(constants))
     with cs.scope(label):
-        place = cs.size[1]
-        powers = _first_powers(cs, inputs)
-        if any(power.constant is not None for power in powers[1:]):
-            return _after_first_powers(cs, powers)
-        return cs.repeat(_block(len(powers)), place)
+        if all(value.is_wire for value in values):
+            (digest,) = cs.insert(_of_wires(len(values)), values)
+            return digest
+        return _written(cs, values)
 
 
 def chain(cs: ConstraintSystem, values: Sequence[Value], label: str) -> LinearCombination:

@@ -1,6 +1,7 @@
 """Gadgets against plain Python: right answers on edges, wrong answers refused, no wire left free."""
 
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
@@ -8,14 +9,14 @@ from hypothesis import strategies as st
 
 from circuits.constraints import Circuit, ConstraintSystem, LinearCombination
 from circuits.gadgets import babyjubjub as curve
-from circuits.gadgets import bits, comparison, lookup, merkle, poseidon
+from circuits.gadgets import bits, comparison, lookup, merkle, poseidon, windows
 from tests.circuits.free_wires import free_wires
 from zkcore import babyjubjub, pedersen
 from zkcore import poseidon as plain_poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
 from zkcore.limbs import from_limbs
-from zkcore.merkle import MerklePath, MerkleTree
+from zkcore.merkle import ARITY, MerklePath, MerkleTree
 
 EDGES = [0, 1, 2, 76, 77, 78, (1 << 32) - 1, (1 << 64) - 2, (1 << 64) - 1]
 
@@ -78,7 +79,7 @@ def test_decompositions_are_unique() -> None:
             bits.to_bits(cs, cs.combination(1), count, "x")
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 16, 20])
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 7, 8, 16, 20])
 def test_poseidon_is_poseidon(count: int) -> None:
     def write(cs: ConstraintSystem) -> None:
         digest = cs.public("digest")
@@ -100,86 +101,133 @@ def test_poseidon_of_constants_is_constant() -> None:
 
 
 @pytest.mark.parametrize("factor", [0, 3])
-def test_a_repeated_block_is_what_would_have_been_written(factor: int) -> None:
-    def hashing(hash: Callable[[ConstraintSystem, list[LinearCombination]], LinearCombination]) -> Circuit:
-        cs = ConstraintSystem("test")
+def test_poseidon_of_linear_combinations(factor: int) -> None:
+    """Of single wires and of others, of constants among them, with the same constraints as product by product."""
+
+    def write(cs: ConstraintSystem) -> None:
         digest = cs.public("digest")
         a, b = cs.privates("inputs", 2)
-        cs.enforce_equal(hash(cs, [a + b * factor, b - factor]), digest, "the digest")
-        return cs.finish()
+        cs.enforce_equal(poseidon.hash(cs, [a + b * factor, b - factor, 5], "hash"), digest, "the digest")
 
-    def whole(cs: ConstraintSystem, inputs: list[LinearCombination]) -> LinearCombination:
-        with cs.scope("hash"):
-            return poseidon._after_first_powers(cs, poseidon._first_powers(cs, inputs))
-
-    written, repeated = hashing(whole), hashing(lambda cs, inputs: poseidon.hash(cs, inputs, "hash"))
-    assert written.digest() == repeated.digest()
-    assert written.breakdown() == repeated.breakdown()
-    values = [5, 6]
-    digest = plain_poseidon.hash([5 + 6 * factor, 6 - factor])
-    for built in (written, repeated):
-        built.witness({"digest": digest, "inputs": values})
+    built = circuit(write)
+    digest = plain_poseidon.hash([5 + 6 * factor, 6 - factor, 5])
+    witness = built.witness({"digest": digest, "inputs": [5, 6]})
+    built.check(witness)
+    assert free_wires(built, witness) == []
 
 
-def test_only_products_of_late_wires_are_blocks() -> None:
-    cs = ConstraintSystem("test")
-    early, late = cs.private("early"), cs.private("late")
-    start = cs.size
-    block = cs.block(start, 2, cs.combination(7))
-    assert cs.repeat(block, 2).constant == 7
-    with pytest.raises(OutOfRange):
-        cs.repeat(block, 1)
-    product = late * late
-    assert cs.block(start, 2, product).wires == (1, 1)
-    with pytest.raises(OutOfRange):
-        cs.block(start, 3, product)
-    for write in (lambda: early * late, lambda: cs.unchecked_is_zero(late)):
-        write()
-        with pytest.raises((OutOfRange, Malformed)):
-            cs.block(start, 2, product)
-    with pytest.raises(Malformed):
-        cs.block(start, 1, product)
+def test_the_powers_of_a_hash_are_those_that_its_constraints_ask_for() -> None:
+    """A hash's wires are made all at once, and not held to its constraints one by one; so any of them may be wrong."""
+
+    def write(cs: ConstraintSystem) -> None:
+        cs.enforce_equal(poseidon.hash(cs, cs.privates("inputs", 2), "hash"), cs.combination(7), "the digest")
+
+    with pytest.raises(Unsatisfied) as refused:
+        circuit(write).witness({"inputs": [1, 2]})
+    assert refused.value.part == "test: the digest"
+
+
+def test_a_template_is_what_would_have_been_written() -> None:
+    def part(cs: ConstraintSystem, a: LinearCombination, b: LinearCombination) -> list[LinearCombination]:
+        with cs.scope("inner"):
+            product = cs.multiply(a + 2, b, "product")
+            low, high = cs.unchecked_bits(a, 2)
+            cs.enforce_equal(low + high * 2, a, "bits")
+            quotient = cs.unchecked_quotient(product, b)
+            cs.enforce(quotient, b, product + cs.unchecked_is_zero(b), "quotient")
+        return [product - 3, quotient]
+
+    def whole(cs: ConstraintSystem) -> None:
+        answer, *inputs = cs.public("answer"), *cs.privates("inputs", 2)
+        with cs.scope("outer"):
+            first, second = part(cs, *inputs)
+        cs.enforce_equal(first + second, answer, "the answer")
+
+    def inserted(cs: ConstraintSystem) -> None:
+        answer, *inputs = cs.public("answer"), *cs.privates("inputs", 2)
+        template = ConstraintSystem("part")
+        made = template.template(*part(template, *template.privates("inputs", 2)))
+        with cs.scope("outer"):
+            first, second = cs.insert(made, inputs)
+        cs.enforce_equal(first + second, answer, "the answer")
+
+    one, other = circuit(whole), circuit(inserted)
+    assert one.digest() == other.digest()
+    assert one.breakdown() == other.breakdown() == {"outer": 3, "the answer": 1}
+    for row in range(one.n_constraints):
+        assert one.origin(row).label == other.origin(row).label
+    right = {"answer": 5 * 7 - 3 + 5, "inputs": [3, 7]}
+    assert (one.witness(right) == other.witness(right)).all()
+    for built in (one, other):
+        for wrong, part_named in (({"answer": 1}, "the answer"), ({"inputs": [4, 7]}, "outer / inner / bits")):
+            with pytest.raises(Unsatisfied) as refused:
+                built.witness(right | wrong)
+            assert refused.value.part == f"test: {part_named}"
+
+
+def test_what_is_no_template_is_refused() -> None:
+    public, late, few = (ConstraintSystem(name) for name in ("public", "late", "few"))
+    public.public("a")
+    a = late.private("a")
+    late.multiply(a, a)
+    late.private("b")
+    for cs in (public, late):
+        with pytest.raises(Malformed):
+            cs.template()
+    template = ConstraintSystem("part")
+    a = template.private("a")
+    made = template.template(template.multiply(a, a))
+    b = few.private("b")
+    with pytest.raises(WrongLength):
+        few.insert(made, [])
+    for wrong in (b + 1, b * 2, few.combination(1)):
+        with pytest.raises(Malformed):
+            few.insert(made, [wrong])
 
 
 def test_merkle_paths() -> None:
-    depth = 5
+    depth = 3
 
     def write(cs: ConstraintSystem) -> None:
         root = cs.public("root")
-        path = merkle.root(cs, cs.private("leaf"), cs.privates("lefts", depth), cs.privates("siblings", depth))
+        path = merkle.root(cs, cs.private("leaf"), cs.privates("families", depth * ARITY))
         cs.enforce_equal(path, root, "the root")
 
     built = circuit(write)
     tree = MerkleTree(depth)
-    tree.extend(range(100, 119))
-    for index in (0, 1, 17, 18):
-        path = tree.path(index)
-        lefts = merkle.left_children(100 + index, path)
-        inputs = {"root": tree.root, "leaf": 100 + index, "lefts": lefts, "siblings": path.siblings}
+    leaves = [*range(100, 290, 10)]
+    tree.extend(leaves)
+    for index in (0, 1, 4, 17, 18):
+        leaf, path = leaves[index], tree.path(index)
+        families = [*chain.from_iterable(path.families(leaf))]
+        inputs = {"root": tree.root, "leaf": leaf, "families": families}
         assert free_wires(built, built.witness(inputs)) == []
-        swapped = merkle.left_children(100 + index, MerklePath(index ^ 1, path.siblings))
-        for wrong in ({"leaf": 99}, {"lefts": swapped}, {"lefts": [lefts[0] ^ 1, *lefts[1:]]}):
+        beside = MerklePath(index - index % ARITY + (index + 1) % ARITY, path.siblings)
+        swapped = [*chain.from_iterable(beside.families(leaf))]
+        for wrong in ({"leaf": 99}, {"families": swapped}, {"families": [*families[:-1], families[-1] ^ 1]}):
             with pytest.raises(Unsatisfied):
                 built.witness({**inputs, **wrong})
 
 
-def test_a_sibling_cannot_be_chosen_to_fit_any_root() -> None:
-    """With children x and y that hash to a root, no leaf but x and y lies under it."""
-
+def test_only_the_children_of_a_node_lie_under_it() -> None:
     def write(cs: ConstraintSystem) -> None:
         root = cs.public("root")
-        path = merkle.root(cs, cs.private("leaf"), cs.privates("lefts", 1), cs.privates("siblings", 1))
+        path = merkle.root(cs, cs.private("leaf"), cs.privates("families", ARITY))
         cs.enforce_equal(path, root, "the root")
 
-    built, x, y, forged = circuit(write), 11, 22, 7
-    root = plain_poseidon.hash([x, y])
-    for leaf, sibling in ((x, y), (y, x)):
-        built.witness({"root": root, "leaf": leaf, "lefts": [x], "siblings": [sibling]})
-    # The sum of the children is right in each, so that the hash would be as well.
-    for sibling in (x + y - forged, x, y):
+    built, family = circuit(write), [11, 22, 33, 44, 55]
+    root = plain_poseidon.hash(family)
+    for leaf in family:
+        built.witness({"root": root, "leaf": leaf, "families": family})
+    for forged in (7, 0, 11 + 22, R - 11, root):
         with pytest.raises(Unsatisfied) as refused:
-            built.witness({"root": root, "leaf": forged, "lefts": [x], "siblings": [sibling]})
-        assert ("node or its sibling" in refused.value.part) == (sibling != x)
+            built.witness({"root": root, "leaf": forged, "families": family})
+        assert "one of the children" in refused.value.part
+        for place in range(ARITY):
+            with pytest.raises(Unsatisfied) as refused:
+                others = [*family[:place], forged, *family[place + 1 :]]
+                built.witness({"root": root, "leaf": forged, "families": others})
+            assert refused.value.part == "test: the root"
 
 
 def scalar_bits(cs: ConstraintSystem, name: str, count: int) -> list:
@@ -188,11 +236,11 @@ def scalar_bits(cs: ConstraintSystem, name: str, count: int) -> list:
 
 def committing() -> Circuit:
     def write(cs: ConstraintSystem) -> None:
-        x, y = cs.public("x"), cs.public("y")
-        value = [(pedersen.G, scalar_bits(cs, "value", 64))]
-        point = curve.fixed_base_sum(cs, value, [(pedersen.H, "blinding")], "commitment")
+        x, y, value = cs.public("x"), cs.public("y"), cs.public("value")
+        number, point = curve.commitment(cs, (pedersen.G, "number"), (pedersen.H, "blinding"), "commitment")
         cs.enforce_equal(point[0], x, "x")
         cs.enforce_equal(point[1], y, "y")
+        cs.enforce_equal(number, value, "the number")
 
     return circuit(write)
 
@@ -202,20 +250,23 @@ COMMITTING = committing()
 
 def commitment_inputs(value: int, blinding: int) -> dict:
     x, y = pedersen.commit(value, blinding)
-    return {"x": x, "y": y, "value": value, **curve.blinding_inputs("blinding", pedersen.H, blinding)}
+    digits = windows.number_inputs("number", pedersen.G, value)
+    digits |= windows.blinding_inputs("blinding", pedersen.H, blinding)
+    return {"x": x, "y": y, "value": value, **digits}
 
 
-@pytest.mark.parametrize("value", EDGES)
+@pytest.mark.parametrize("value", [*EDGES, 1 << 63, (1 << 63) - 1, (1 << 62) - 1, 0o3777777777777777777774])
 @pytest.mark.parametrize("blinding", [0, 1, 2, babyjubjub.ORDER // 2, babyjubjub.ORDER - 2, babyjubjub.ORDER - 1])
-def test_fixed_base_sum_is_the_commitment(value: int, blinding: int) -> None:
+def test_the_commitment(value: int, blinding: int) -> None:
     if value == blinding == 0:
         return
     inputs = commitment_inputs(value, blinding)
     witness = COMMITTING.witness(inputs)
     if value == 77 and blinding == 2:
         assert free_wires(COMMITTING, witness) == []
-    with pytest.raises(Unsatisfied):
-        COMMITTING.witness({**inputs, "x": R - inputs["x"]})
+    for wrong in ({"x": R - inputs["x"]}, {"value": value ^ 1}):
+        with pytest.raises(Unsatisfied):
+            COMMITTING.witness({**inputs, **wrong})
 
 
 @settings(max_examples=30, deadline=None)
@@ -224,36 +275,90 @@ def test_commitments(value: int, blinding: int) -> None:
     COMMITTING.witness(commitment_inputs(value, blinding))
 
 
+def test_a_commitment_takes_611_constraints() -> None:
+    assert COMMITTING.breakdown()["commitment"] == 611
+
+
 def test_the_identity_has_no_witness() -> None:
     with pytest.raises(Unsatisfied) as refused:
         COMMITTING.witness(commitment_inputs(0, 0))
     assert "slope" in refused.value.part
 
 
-@pytest.mark.parametrize("place", [0, 1, 82, 83])
+@pytest.mark.parametrize("place", [0, 1, 53, 54])
 def test_digits_of_a_blinding_are_points_of_the_table(place: int) -> None:
     inputs = commitment_inputs(5, 1 << 200)
-    for part, other in (("low", 2), ("high", R - 1), ("v", 1)):
-        digits = list(inputs[f"blinding.{part}"])
+    others = {
+        "u": (0, 1, R - inputs["blinding.u"][place], windows.blinding(pedersen.H)[(place + 1) % 55][0][0]),
+        "v": (0, 1, windows.blinding(pedersen.H)[place][0][1] ^ 1),
+    }
+    for part, values in others.items():
+        for other in values:
+            digits = list(inputs[f"blinding.{part}"])
+            digits[place] = other
+            with pytest.raises(Unsatisfied) as refused:
+                COMMITTING.witness({**inputs, f"blinding.{part}": digits})
+            assert "u of a digit" in refused.value.part or "or its opposite" in refused.value.part
+    # Every digit of the table, and its opposite, is a digit: another blinding, hence another commitment.
+    for u, v in windows.blinding(pedersen.H)[place]:
+        for sign in (1, -1):
+            changed = {f"blinding.{part}": list(inputs[f"blinding.{part}"]) for part in "uv"}
+            changed["blinding.u"][place], changed["blinding.v"][place] = u, sign * v % R
+            if changed == {name: inputs[name] for name in changed}:
+                continue
+            with pytest.raises(Unsatisfied) as refused:
+                COMMITTING.witness({**inputs, **changed})
+            assert refused.value.part == "test: x"
+
+
+@pytest.mark.parametrize("place", [0, 19])
+def test_digits_of_a_number_are_points_of_the_table(place: int) -> None:
+    inputs = commitment_inputs(5, 1 << 200)
+    for part, other in (("low", 2), ("high", R - 1), ("v", 1), ("v", 0)):
+        digits = list(inputs[f"number.{part}"])
         digits[place] = other
         with pytest.raises(Unsatisfied) as refused:
-            COMMITTING.witness({**inputs, f"blinding.{part}": digits})
+            COMMITTING.witness({**inputs, f"number.{part}": digits})
         assert "digit's size" in refused.value.part or "or its opposite" in refused.value.part
-    # The opposite of a digit is a digit: another blinding, hence another commitment.
-    digits = list(inputs["blinding.v"])
+    for end in range(4):
+        digits = list(inputs["number.ends"])
+        digits[end] = 2
+        with pytest.raises(Unsatisfied) as refused:
+            COMMITTING.witness({**inputs, "number.ends": digits})
+        assert "bit of a window" in refused.value.part
+    # The opposite of a digit is a digit of another number.
+    digits = list(inputs["number.v"])
     digits[place] = R - digits[place]
     with pytest.raises(Unsatisfied) as refused:
-        COMMITTING.witness({**inputs, "blinding.v": digits})
+        COMMITTING.witness({**inputs, "number.v": digits})
     assert refused.value.part == "test: x"
 
 
-def test_blindings_are_checked() -> None:
+def test_scalars_are_checked() -> None:
     for scalar in (-1, babyjubjub.ORDER):
         with pytest.raises(OutOfRange):
-            curve.blinding_inputs("blinding", pedersen.H, scalar)
-    cs = ConstraintSystem("test")
-    with pytest.raises(WrongLength):
-        curve.fixed_base_sum(cs, [(pedersen.G, cs.privates("bits", 2))], [(pedersen.H, "blinding")], "sum")
+            windows.blinding_inputs("blinding", pedersen.H, scalar)
+    for number in (-1, 1 << 64):
+        with pytest.raises(OutOfRange):
+            windows.number_inputs("number", pedersen.G, number)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, R - 1), min_size=12, max_size=12, unique=True), st.integers(0, R - 1))
+def test_one_of_twelve(numbers: list[int], other: int) -> None:
+    """The equation is the polynomial with these roots: it holds for them, and its other values are the product's."""
+    (a, b), left, right, rest = windows.one_of_twelve(numbers)
+
+    def difference(u: int) -> int:
+        s = u**3 * (u**3 + a * u**2 + b * u)
+        first, second, third = (sum(f * u**i for i, f in enumerate(p)) for p in (left, right, rest))
+        return ((s + first) * (s + second) - third) % R
+
+    assert [difference(u) for u in numbers] == [0] * 12
+    expected = 1
+    for root in numbers:
+        expected = expected * (other - root) % R
+    assert difference(other) == expected
 
 
 def test_variable_base_multiplication() -> None:

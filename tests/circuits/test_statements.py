@@ -84,13 +84,13 @@ def test_filing_refuses_a_record_that_is_not_in_the_tree() -> None:
 def test_filing_refuses_values_out_of_range_and_rules_violated() -> None:
     opening = openings()[0]
     for values, words in (
-        ({"sales": 1 << 64, "profits": 0, "costs": 1 << 64}, "sales is below 2^64"),
+        ({"sales": 1 << 64, "profits": 0, "costs": 1 << 64}, "field.sales"),
         ({"sales": 100, "profits": -21, "costs": 120}, "rule balance"),
     ):
         # Past the checks of Record, as a cheat would.
         record = dataclasses.replace(opening.record)
         object.__setattr__(record, "values", values)
-        with pytest.raises(Unsatisfied) as refused:
+        with pytest.raises((OutOfRange, Unsatisfied)) as refused:
             filing.assign(SCHEMA, dataclasses.replace(opening, record=record), blindings())
         assert words in refused.value.part
 
@@ -109,9 +109,10 @@ def test_filing_of_four_fields_is_as_small_as_it_says() -> None:
     schema = Schema.from_toml((Path(services.schemas.__file__).parent / "filing.toml").read_text())
     circuit = filing.build(schema)
     parts = circuit.breakdown()
-    assert circuit.n_constraints == sum(parts.values()) == 11_887
-    assert parts["the leaf lies under the root"] == 32 * 241 + 652
-    assert {parts[f"commitment to {field.name}"] for field in schema.fields} == {715}
+    assert circuit.n_constraints == sum(parts.values()) == 7_779
+    assert parts["the leaf lies under the root"] == 14 * 325 + 382
+    assert {parts[f"commitment to {field.name}"] for field in schema.fields} == {611}
+    assert circuit.n_constraints + len(circuit.public_names) < 1 << 13
 
 
 def request(kind: Kind, cut_off: int = 0) -> Request:
@@ -183,6 +184,20 @@ def test_every_number_of_a_scorecard_counts() -> None:
             changed.append(dataclasses.replace(SCORECARD, characteristics=tuple(items)))
     hashes |= {scorecard.model_hash(SCHEMA) for scorecard in changed}
     assert len(hashes) == len(changed) + 1
+
+
+def test_other_circuits_refuse_values_out_of_range() -> None:
+    opening = openings()[0]
+    record = dataclasses.replace(opening.record)
+    object.__setattr__(record, "values", {"sales": 1 << 64, "profits": 0, "costs": 1 << 64})
+    cheating = dataclasses.replace(opening, record=record)
+    for assign in (
+        lambda: membership.assign(SCHEMA, cheating),
+        lambda: credit_score.assign(SCHEMA, cheating, SCORECARD, request(Kind.SCORE)),
+    ):
+        with pytest.raises(Unsatisfied) as refused:
+            assign()
+        assert "sales is below 2^64" in refused.value.part
 
 
 def test_membership() -> None:
