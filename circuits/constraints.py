@@ -30,6 +30,7 @@ from zkcore import field, poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
 from zkcore.formats import r1cs as r1cs_format
+from zkcore.formats.iden3 import Chunk
 from zkcore.r1cs import R1CS, SparseMatrix
 
 _HERE = Path(__file__).resolve().parent
@@ -362,16 +363,16 @@ class Circuit:
         """Digest of the constraint system (32 bytes); names and labels do not enter."""
         return self._r1cs.digest()
 
-    def to_r1cs(self) -> bytes:
-        """The constraint system as an ``.r1cs`` file, for snarkjs and others."""
-        return r1cs_format.write(self._r1cs, self.n_inputs - len(self.public_names))
+    def to_r1cs(self) -> Iterator[Chunk]:
+        """The constraint system as an ``.r1cs`` file, for snarkjs and others, chunk by chunk."""
+        return r1cs_format.chunks(self._r1cs, self.n_inputs - len(self.public_names))
 
-    def to_sym(self) -> str:
-        """The names of wires as a ``.sym`` file: label, wire, component and name, a line each."""
+    def to_sym(self) -> Iterator[bytes]:
+        """The names of wires as a ``.sym`` file, line by line: label, wire, component and name."""
         names = [f"wire[{wire}]" for wire in range(self._r1cs.n_wires)]
         for name, (first, count) in self._inputs.items():
             names[first : first + count] = [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
-        return "".join(f"{wire},{wire},0,main.{name}\n" for wire, name in enumerate(names) if wire)
+        return (f"{wire},{wire},0,main.{name}\n".encode() for wire, name in enumerate(names) if wire)
 
     @property
     def n_constraints(self) -> int:

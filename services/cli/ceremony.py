@@ -5,7 +5,7 @@ Files and the order of arguments are those of snarkjs 0.7: a key begun here may 
 
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.output import AsJson, malformed, say
-from services.files import write_atomically
+from services.files import replaced
 from zkcore.errors import Refused
 
 Text = Annotated[str, typer.Option(help="Who contributes; anyone who verifies the key sees it.")]
@@ -30,10 +30,12 @@ def mapped(path: Path) -> memoryview:
         raise ValueError(f"{path}: the file is empty") from error
 
 
-def replace_file(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all; ValueError with the reason if it cannot be written."""
+def replace_file(path: Path, content: str | Iterable[bytes | memoryview], mode: int = 0o644) -> None:
+    """Write a text, or a file by its chunks, whole or not at all; ValueError with the reason if it can't be written."""
     try:
-        write_atomically(path, content if isinstance(content, bytes) else content.encode())
+        with replaced(path, mode) as file:
+            for chunk in [content.encode()] if isinstance(content, str) else content:
+                file.write(chunk)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
 
@@ -86,7 +88,7 @@ def setup(
     with refusals(as_json), progress("first key") as tell:
         system, powers = _circuit_and_powers(r1cs, ptau)
         key, contributions = ceremony.begin(system, powers, os.cpu_count() or 1, tell)
-        replace_file(zkey, proving_key.write(key, contributions))
+        replace_file(zkey, proving_key.chunks(key, contributions))
     data = {"zkey": str(zkey), "circuit_digest": contributions.circuit_digest.hex()}
     say(
         as_json, data, f"{zkey}: circuit {data['circuit_digest'][:32]}…; next: zkshare proof contribute {zkey} NEW.zkey"
@@ -102,7 +104,7 @@ def _extended(old: Path, new: Path, as_json: bool, extend: Callable[..., tuple[A
         key, contributions = extend(
             proving_key.read(data), proving_key.read_contributions(data), os.cpu_count() or 1, tell
         )
-        replace_file(new, proving_key.write(key, contributions))
+        replace_file(new, proving_key.chunks(key, contributions))
     digest = contributions.contributions[-1].digest().hex()
     number = len(contributions.contributions)
     report = {"zkey": str(new), "contribution": number, "digest": digest}

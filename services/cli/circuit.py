@@ -1,4 +1,4 @@
-"""``zkshare circuit``: what a circuit costs, and its files for circom's world."""
+"""``zkshare circuit``: what a circuit costs, and its files and witnesses for circom's world."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,21 +18,27 @@ SchemaFile = Annotated[Path | None, typer.Option(help="The dataset's schema, a T
 
 @app.callback()
 def circuit_app() -> None:
-    """Circuits: their size, and export to .r1cs and .sym."""
+    """Circuits: their size, and export to .r1cs, .sym and .wtns."""
+
+
+def _schema(path: Path | None) -> Any:
+    """The schema in a file, or the example."""
+    from importlib.resources import files
+
+    from circuits.schema import Schema
+
+    text = read_bytes(path) if path else (files("services.schemas") / "filing.toml").read_bytes()
+    return Schema.from_toml(text.decode())
 
 
 def _built(name: str, schema: Path | None) -> Any:
     """A circuit of ours for a schema."""
     from importlib import import_module
-    from importlib.resources import files
-
-    from circuits.schema import Schema
 
     if name not in CIRCUITS:
         raise ValueError(f"{name!r} is none of {', '.join(CIRCUITS)}, nor a file .r1cs")
-    text = read_bytes(schema) if schema else (files("services.schemas") / "filing.toml").read_bytes()
-    build: Callable[[Schema], Any] = import_module(f"circuits.{name}").build
-    return build(Schema.from_toml(text.decode()))
+    build: Callable[[Any], Any] = import_module(f"circuits.{name}").build
+    return build(_schema(schema))
 
 
 @app.command()
@@ -82,3 +88,45 @@ def export(
             replace_file(path, content)
     names = [str(path) for path in files]
     say(as_json, {"files": names}, "\n".join(names))
+
+
+@app.command()
+def witness(
+    circuit: Annotated[str, typer.Argument(help="filing or membership.")],
+    bundle: Annotated[Path, typer.Argument(help="A record's bundle, as its department issued it.")],
+    wtns: Annotated[Path, typer.Argument(help="Where the witness goes; only its owner may read it, as the bundle.")],
+    schema: SchemaFile = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="File (mode 0600) whose first line opens the bundle.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute the witness of a record (snarkjs wtns calculate), to be proved with by snarkjs, rapidsnark and others.
+
+    A filing's commitments are blinded anew each time. To file, use zkshare submit, which also encrypts and links.
+    """
+    import secrets
+
+    from circuits import filing, membership
+    from services import bundles
+    from services.key_files import read_passphrase
+    from zkcore import babyjubjub
+    from zkcore.formats import wtns as witness_file
+
+    with refusals(as_json):
+        found = _schema(schema)
+        try:
+            opening = bundles.load(bundle, found, None if passphrase_file is None else read_passphrase(passphrase_file))
+        except OSError as error:
+            raise ValueError(f"{error.filename}: {error.strerror}") from error
+        statement: filing.Statement | membership.Statement
+        if circuit == "filing":
+            blindings = [secrets.randbelow(babyjubjub.ORDER) for _ in found.fields]
+            statement, _, values = filing.assign(found, opening, blindings)
+        elif circuit == "membership":
+            statement, values = membership.assign(found, opening)
+        else:
+            raise ValueError(f"{circuit!r} is neither filing nor membership, whose witness follows from a bundle")
+        replace_file(wtns, witness_file.chunks(values), 0o600)
+    public = [str(number) for number in statement.public_inputs()]
+    say(as_json, {"wtns": str(wtns), "public": public}, f"{wtns}: {len(values)} wires, {len(public)} public inputs")

@@ -219,7 +219,7 @@ def test_only_the_children_of_a_node_lie_under_it() -> None:
     root = plain_poseidon.hash(family)
     for leaf in family:
         built.witness({"root": root, "leaf": leaf, "families": family})
-    for forged in (7, 0, 11 + 22, R - 11, root):
+    for forged in (7, 0, 11 + 55, R - 11, root):
         with pytest.raises(Unsatisfied) as refused:
             built.witness({"root": root, "leaf": forged, "families": family})
         assert "one of the children" in refused.value.part
@@ -255,7 +255,7 @@ def commitment_inputs(value: int, blinding: int) -> dict:
     return {"x": x, "y": y, "value": value, **digits}
 
 
-@pytest.mark.parametrize("value", [*EDGES, 1 << 63, (1 << 63) - 1, (1 << 62) - 1, 0o3777777777777777777774])
+@pytest.mark.parametrize("value", [*EDGES, 1 << 63, (1 << 63) - 1, (1 << 62) - 1, 4 * 0o33333333333333333333])
 @pytest.mark.parametrize("blinding", [0, 1, 2, babyjubjub.ORDER // 2, babyjubjub.ORDER - 2, babyjubjub.ORDER - 1])
 def test_the_commitment(value: int, blinding: int) -> None:
     if value == blinding == 0:

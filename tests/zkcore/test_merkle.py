@@ -64,14 +64,14 @@ def test_every_part_of_a_path_matters() -> None:
 
 
 def test_refusals() -> None:
-    tree = MerkleTree(2)
-    tree.extend([1, 2, 3])
+    tree = MerkleTree(1)
+    tree.extend([1, 2, 3, 4])
     root = tree.root
-    for extra in ([4, 5], [R], [-1], [2**256]):
+    for extra in ([5, 6], [R], [-1], [2**256]):
         with pytest.raises(OutOfRange):
             tree.extend(extra)
-        assert (tree.root, tree.size) == (root, 3)
-    tree.append(4)
-    for index in (-1, 4):
+        assert (tree.root, tree.size) == (root, 4)
+    tree.append(5)
+    for index in (-1, 5):
         with pytest.raises(OutOfRange):
             tree.path(index)

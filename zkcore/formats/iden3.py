@@ -1,12 +1,15 @@
-"""The container of iden3's binary files (``.r1cs``, ``.wtns``, ``.zkey``), strict on reading.
+"""The container of iden3's binary files (``.r1cs``, ``.wtns``, ``.zkey``, ``.ptau``), strict on reading.
 
 Four letters name the type; then the version and the number of sections, and for each its type (32 bits), length (64
 bits) and content, little-endian, in any order. Errors name the section and the offset in the file.
+
+Files are read from a buffer, which may be mapped memory, and written as chunks one after the other, so that neither
+takes a second copy of a large file in memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct, pack
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,18 @@ from zkcore.limbs import below, from_limbs, to_limbs
 _HEADER = Struct("<4sII")
 _SECTION = Struct("<IQ")
 _MOST_SECTIONS = 64
+_BLOCK = 1 << 11
+"""Rows that a writer brings into their form in the file at a time."""
+
+Chunk = bytes | memoryview
+"""Part of a file, to be written before the next one is asked for."""
+
+
+class Content(NamedTuple):
+    """What a section holds: its length in bytes, and its bytes in chunks."""
+
+    size: int
+    chunks: Iterable[Chunk]
 
 
 class Section:
@@ -131,12 +146,30 @@ def required(sections: dict[int, Section], number: int, kind: str) -> Section:
     return sections[number]
 
 
-def write_sections(kind: str, version: int, sections: dict[int, bytes]) -> bytes:
-    """A file of these sections."""
-    parts = [_HEADER.pack(kind.encode(), version, len(sections))]
+def section_chunks(kind: str, version: int, sections: Mapping[int, bytes | Content]) -> Iterator[Chunk]:
+    """A file of these sections, in their order."""
+    yield _HEADER.pack(kind.encode(), version, len(sections))
     for number, content in sections.items():
-        parts += [_SECTION.pack(number, len(content)), content]
-    return b"".join(parts)
+        size, chunks = (len(content), (content,)) if isinstance(content, bytes) else content
+        yield _SECTION.pack(number, size)
+        yield from chunks
+
+
+def write_sections(kind: str, version: int, sections: Mapping[int, bytes | Content]) -> bytes:
+    """The same as a whole."""
+    return b"".join(section_chunks(kind, version, sections))
+
+
+def array_content(rows: NDArray[Any]) -> Content:
+    """The integers of an array, little-endian; not copied where they lie so in memory."""
+    words = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<"))
+    return Content(words.nbytes, (words.data.cast("B"),) if words.size else ())
+
+
+def row_blocks(n_rows: int) -> Iterator[tuple[int, int]]:
+    """First row and end of each block of rows that a writer handles at a time."""
+    for first in range(0, n_rows, _BLOCK):
+        yield first, min(first + _BLOCK, n_rows)
 
 
 def field_to_bytes(modulus: int) -> bytes:

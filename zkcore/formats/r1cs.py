@@ -6,15 +6,24 @@ coefficient (32 bytes) of each. Section 3: the label of each wire, which the ``.
 refused.
 """
 
+from collections.abc import Iterator
 from struct import pack
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, WrongLength
-from zkcore.formats.iden3 import Section, field_to_bytes, read_sections, required, write_sections
+from zkcore.formats.iden3 import (
+    Chunk,
+    Content,
+    Section,
+    field_to_bytes,
+    read_sections,
+    required,
+    row_blocks,
+    section_chunks,
+)
 from zkcore.kernel import kernel
 from zkcore.limbs import below
 from zkcore.r1cs import R1CS, SparseMatrix
@@ -124,8 +133,8 @@ def read(data: bytes | memoryview) -> R1CS:
     return R1CS(n_outputs + n_inputs, n_wires, a, b, c)
 
 
-def write(system: R1CS, n_private_inputs: int = 0) -> bytes:
-    """The file of a constraint system; every wire is its own label.
+def chunks(system: R1CS, n_private_inputs: int = 0) -> Iterator[Chunk]:
+    """The file of a constraint system, one chunk after the other; every wire is its own label.
 
     Parameters
     ----------
@@ -134,12 +143,28 @@ def write(system: R1CS, n_private_inputs: int = 0) -> bytes:
     """
     sizes = (system.n_wires, 0, system.n_public, n_private_inputs)
     header = field_to_bytes(R) + pack("<4IQI", *sizes, system.n_wires, system.n_constraints)
+    n_entries = sum(len(matrix.column) for matrix in (system.a, system.b, system.c))
+    rows = Content(4 * (3 * system.n_constraints + _ENTRY_WORDS * n_entries), _rows(system))
+    labels = Content(
+        8 * system.n_wires, (np.arange(*block, dtype="<u8").tobytes() for block in row_blocks(system.n_wires))
+    )
+    return section_chunks("r1cs", _VERSION, {1: header, 2: rows, 3: labels})
+
+
+def _rows(system: R1CS) -> Iterator[Chunk]:
+    """Section 2."""
     matrices = (system.a, system.b, system.c)
-    lengths = np.stack([np.diff(matrix.row_start) for matrix in matrices], axis=1).reshape(-1)
-    starts = np.concatenate([[0], np.cumsum(1 + _ENTRY_WORDS * lengths)]).astype(np.int64)
-    words = np.empty(int(starts[-1]), np.uint32)
-    for first, matrix in enumerate(matrices):
-        coefficient = np.ascontiguousarray(matrix.coefficient).view(np.uint32)
-        _spread(words, starts, first, matrix.row_start, matrix.column, coefficient)
-    labels: NDArray[np.uint64] = np.arange(system.n_wires, dtype="<u8")
-    return write_sections("r1cs", _VERSION, {1: header, 2: words.astype("<u4").tobytes(), 3: labels.tobytes()})
+    coefficients = [np.ascontiguousarray(matrix.coefficient).view(np.uint32) for matrix in matrices]
+    for first, end in row_blocks(system.n_constraints):
+        starts_of_rows = [matrix.row_start[first : end + 1] for matrix in matrices]
+        lengths = np.stack([np.diff(row_start) for row_start in starts_of_rows], axis=1).reshape(-1)
+        starts = np.concatenate([[0], np.cumsum(1 + _ENTRY_WORDS * lengths)]).astype(np.int64)
+        words = np.empty(int(starts[-1]), np.uint32)
+        for place, (row_start, matrix) in enumerate(zip(starts_of_rows, matrices, strict=True)):
+            _spread(words, starts, place, row_start, matrix.column, coefficients[place])
+        yield words.astype("<u4", copy=False).data.cast("B")
+
+
+def write(system: R1CS, n_private_inputs: int = 0) -> bytes:
+    """What :func:`chunks` yields, as a whole."""
+    return b"".join(chunks(system, n_private_inputs))

@@ -3,6 +3,7 @@
 Section 1: size and value of the prime, number of wires. Section 2: a value of 32 bytes for each wire.
 """
 
+from collections.abc import Iterator
 from struct import pack
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from zkcore.bn254 import R
 from zkcore.errors import OutOfRange
-from zkcore.formats.iden3 import field_to_bytes, read_sections, required, write_sections
+from zkcore.formats.iden3 import Chunk, array_content, field_to_bytes, read_sections, required, section_chunks
 from zkcore.limbs import below, to_limbs
 
 _VERSION = 2
@@ -39,8 +40,8 @@ def read(data: bytes | memoryview) -> NDArray[np.uint64]:
     return witness
 
 
-def write(witness: NDArray[np.uint64]) -> bytes:
-    """The file of a witness, canonical ``uint64[n_wires, 4]``.
+def chunks(witness: NDArray[np.uint64]) -> Iterator[Chunk]:
+    """The file of a witness, canonical ``uint64[n_wires, 4]``, one chunk after the other.
 
     Raises
     ------
@@ -50,4 +51,9 @@ def write(witness: NDArray[np.uint64]) -> bytes:
     if not below(witness, R):
         raise OutOfRange("witness", "a value is not below the field's modulus")
     header = field_to_bytes(R) + pack("<I", len(witness))
-    return write_sections("wtns", _VERSION, {1: header, 2: np.ascontiguousarray(witness, "<u8").tobytes()})
+    return section_chunks("wtns", _VERSION, {1: header, 2: array_content(witness)})
+
+
+def write(witness: NDArray[np.uint64]) -> bytes:
+    """What :func:`chunks` yields, as a whole; raises as it does."""
+    return b"".join(chunks(witness))

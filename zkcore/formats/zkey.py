@@ -15,6 +15,8 @@ The contributions are read but not verified here, see :mod:`zkcore.groth16.cerem
 are checked to be on the curve, those of the verifying key and of contributions to lie in the subgroup too.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from struct import pack
 from typing import Any
 
@@ -24,7 +26,17 @@ from numpy.typing import NDArray
 from zkcore.bn254 import P, R
 from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.field import enter_rows, fr, leave_rows
-from zkcore.formats.iden3 import Section, field_to_bytes, read_sections, required, write_sections
+from zkcore.formats.iden3 import (
+    Chunk,
+    Content,
+    Section,
+    array_content,
+    field_to_bytes,
+    read_sections,
+    required,
+    row_blocks,
+    section_chunks,
+)
 from zkcore.groth16.ceremony import Beacon, Contribution, Contributions
 from zkcore.groth16.first_key import HASH_BYTES
 from zkcore.groth16.keys import VerifyingKey
@@ -168,8 +180,8 @@ def read(data: bytes | memoryview) -> ProvingKey:
     return ProvingKey(None, n_public, n_wires, bits, a, b, verifying_key, constants, *points)
 
 
-def write(key: ProvingKey, contributions: Contributions = _NO_CONTRIBUTIONS) -> bytes:
-    """The file of a proving key, with the contributions of its ceremony if it is from one."""
+def chunks(key: ProvingKey, contributions: Contributions = _NO_CONTRIBUTIONS) -> Iterator[Chunk]:
+    """The file of a proving key, with the contributions of its ceremony if it is from one, a chunk after the other."""
     vk = key.verifying_key
     beta1, delta1 = key.constants[:1], key.constants[1:]
     header = field_to_bytes(P) + field_to_bytes(R) + pack("<3I", key.n_wires, key.n_public, 1 << key.domain_bits)
@@ -180,27 +192,42 @@ def write(key: ProvingKey, contributions: Contributions = _NO_CONTRIBUTIONS) -> 
             *(delta1, g2.encode([vk.delta])),
         )
     )
-    entries = np.empty(len(key.a.column) + len(key.b.column), _ENTRY)
-    at = 0
-    for number, matrix in enumerate((key.a, key.b)):
-        part = entries[at : at + len(matrix.column)]
-        coefficient = np.array(matrix.coefficient, order="C")
-        enter_rows(fr, coefficient)
-        enter_rows(fr, coefficient)
-        part["matrix"], part["wire"], part["value"] = number, matrix.column, coefficient
-        part["row"] = np.repeat(np.arange(len(matrix.row_start) - 1), np.diff(matrix.row_start))
-        at += len(part)
-    entries = entries[np.argsort(entries["row"], kind="stable")]
-    points = [g1.encode(vk.ic), key.points_a, key.points_b, key.points_b2, key.points_c, key.points_h]
-    contents = [np.ascontiguousarray(rows, "<u8").tobytes() for rows in points]
+    points = [key.points_a, key.points_b, key.points_b2, key.points_c, key.points_h]
+    n_entries = len(key.a.column) + len(key.b.column)
     history = contributions.circuit_digest + pack("<I", len(contributions.contributions))
-    sections = {
+    sections: dict[int, bytes | Content] = {
         1: pack("<I", _GROTH16),
         2: header,
-        3: contents[0],
-        4: pack("<I", len(entries)) + entries.tobytes(),
-        **dict(enumerate(contents[1:], 5)),
+        3: array_content(g1.encode(vk.ic)),
+        4: Content(4 + n_entries * _ENTRY.itemsize, chain([pack("<I", n_entries)], _entries(key))),
+        **dict(enumerate(map(array_content, points), 5)),
         10: history + b"".join(map(_contribution_bytes, contributions.contributions)),
     }
     order = sections if contributions.contributions else _FIRST_ORDER
-    return write_sections("zkey", _VERSION, {number: sections[number] for number in order})
+    return section_chunks("zkey", _VERSION, {number: sections[number] for number in order})
+
+
+def _entries(key: ProvingKey) -> Iterator[Chunk]:
+    """Section 4 without its count: by rows, and in a row those of A first."""
+    matrices = (key.a, key.b)
+    for first, end in row_blocks(max(len(matrix.row_start) - 1 for matrix in matrices)):
+        parts = []
+        for number, matrix in enumerate(matrices):
+            row_start = matrix.row_start[first : end + 1]
+            if len(row_start) < 2:
+                continue
+            chosen = slice(row_start[0], row_start[-1])
+            coefficient = np.array(matrix.coefficient[chosen], order="C")
+            enter_rows(fr, coefficient)
+            enter_rows(fr, coefficient)
+            part = np.empty(len(coefficient), _ENTRY)
+            part["matrix"], part["wire"], part["value"] = number, matrix.column[chosen], coefficient
+            part["row"] = np.repeat(np.arange(first, first + len(row_start) - 1), np.diff(row_start))
+            parts.append(part)
+        entries = np.concatenate(parts)
+        yield entries[np.argsort(entries["row"], kind="stable")].tobytes()
+
+
+def write(key: ProvingKey, contributions: Contributions = _NO_CONTRIBUTIONS) -> bytes:
+    """What :func:`chunks` yields, as a whole."""
+    return b"".join(chunks(key, contributions))
