@@ -1,4 +1,4 @@
-"""Damaged files of iden3's formats are refused with the section and the offset; large ones are written piece by piece."""
+"""Damaged files of iden3's formats are refused with section and offset; large ones are written piece by piece."""
 
 import re
 import tracemalloc
