@@ -8,7 +8,7 @@ The hash is computed with the paper's sparse form of the partial rounds (its app
 Python's integers no branch or address depends on what is hashed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -50,37 +50,70 @@ class Parameters:
     matrix: tuple[tuple[int, ...], ...]
 
 
-def _grain(width: int, partial_rounds: int) -> Iterator[int]:
-    """Bits of the self-shrinking Grain generator (ePrint 2019/458, appendix E)."""
-    seed = "".join(
-        f"{value:0{length}b}"
-        for value, length in (
-            (1, 2),  # a prime field
-            (0, 4),  # the S-box is a power
-            (_FIELD_BITS, 12),
-            (width, 12),
-            (FULL_ROUNDS, 10),
-            (partial_rounds, 10),
-            ((1 << 30) - 1, 30),
+@inner
+def _next_bit(register: Any) -> Any:
+    """Step the generator, whose last 80 bits are in a ring that ends with the place of the oldest."""
+    at = np.intp(register[80])
+    bit = register[at] ^ register[(at + 13) % 80] ^ register[(at + 23) % 80]
+    bit ^= register[(at + 38) % 80] ^ register[(at + 51) % 80] ^ register[(at + 62) % 80]
+    register[at] = bit
+    register[80] = (at + 1) % 80
+    return bit
+
+
+@kernel
+def _skip(register: Any, count: Any) -> Any:
+    for _ in range(count):
+        _next_bit(register)
+
+
+@kernel
+def _grain(register: Any, bound: Any, out: Any) -> Any:
+    """Draw numbers of 254 bits, ``uint64[n, 4]``, below the bound, ``uint64[4]``.
+
+    The generator shrinks itself: of each two bits the first says whether the second counts.
+    """
+    for n in range(out.shape[0]):
+        is_below = False
+        while not is_below:
+            out[n] = 0
+            bits = 0
+            while bits < _FIELD_BITS:
+                counts, bit = _next_bit(register), _next_bit(register)
+                if counts:
+                    bits += 1
+                    place = _FIELD_BITS - bits
+                    out[n, place >> 6] |= np.uint64(bit) << np.uint64(place & 63)
+            for k in range(3, -1, -1):
+                if out[n, k] != bound[k]:
+                    is_below = out[n, k] < bound[k]
+                    break
+
+
+class _Grain:
+    """The self-shrinking Grain generator of an instance's constants (ePrint 2019/458, appendix E)."""
+
+    def __init__(self, width: int, partial_rounds: int) -> None:
+        seed = "".join(
+            f"{value:0{length}b}"
+            for value, length in (
+                (1, 2),  # a prime field
+                (0, 4),  # the S-box is a power
+                (_FIELD_BITS, 12),
+                (width, 12),
+                (FULL_ROUNDS, 10),
+                (partial_rounds, 10),
+                ((1 << 30) - 1, 30),
+            )
         )
-    )
-    state = int(seed[::-1], 2)  # bit i of the integer is bit i of the register
+        self._register = np.array([*map(int, seed), 0], np.uint8)
+        _skip(self._register, 160)
 
-    def steps() -> int:
-        """The next 18 bits of the register, as many as depend on none of each other; the first is the lowest."""
-        nonlocal state
-        bits = (state >> 62 ^ state >> 51 ^ state >> 38 ^ state >> 23 ^ state >> 13 ^ state) & (1 << 18) - 1
-        state = state >> 18 | bits << 62
-        return bits
-
-    skipped = 160
-    while True:
-        bits = steps()
-        for pair in range(0, 18, 2):
-            if skipped:
-                skipped -= 2
-            elif bits >> pair & 1:
-                yield bits >> pair + 1 & 1
+    def numbers(self, count: int, bound: int) -> list[int]:
+        """The next numbers of 254 bits that are below a bound."""
+        out = np.empty((count, 4), np.uint64)
+        _grain(self._register, to_limbs([bound])[0], out)
+        return from_limbs(out)
 
 
 @cache
@@ -95,25 +128,13 @@ def parameters(width: int) -> Parameters:
     if not 2 <= width <= LARGEST_INPUT + 1:
         raise WrongLength("width", f"Poseidon is defined for 2 to {LARGEST_INPUT + 1} words")
     partial_rounds = PARTIAL_ROUNDS[width - 2]
-    bits = _grain(width, partial_rounds)
-
-    def number() -> int:
-        value = 0
-        for _ in range(_FIELD_BITS):
-            value = value << 1 | next(bits)
-        return value
-
-    def below_modulus() -> int:
-        while (value := number()) >= R:
-            pass
-        return value
-
-    rounds = FULL_ROUNDS + partial_rounds
-    constants = tuple(tuple(below_modulus() for _ in range(width)) for _ in range(rounds))
+    grain, rounds = _Grain(width, partial_rounds), FULL_ROUNDS + partial_rounds
+    numbers = grain.numbers(rounds * width, R)
+    constants = tuple(tuple(numbers[start : start + width]) for start in range(0, rounds * width, width))
     # A Cauchy matrix 1 / (x_i + y_j); its points must differ, or the generator goes on.
     points: list[int] = []
     while len(set(points)) < 2 * width:
-        points = [number() % R for _ in range(2 * width)]
+        points = [value % R for value in grain.numbers(2 * width, 1 << _FIELD_BITS)]
     matrix = tuple(tuple(pow(x + y, -1, R) for y in points[width:]) for x in points[:width])
     return Parameters(width, FULL_ROUNDS, partial_rounds, constants, matrix)
 
