@@ -27,6 +27,8 @@ from node import needs_snarkjs, run_script
 from powers_of_tau import ptau as make_ptau
 from systems import chain
 
+CIRCOM = Path(__file__).parent.parent / "vectors" / "circom"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -145,3 +147,18 @@ def test_snarkjs_proves_what_was_exported(folder: Path, opening: Opening) -> Non
     result = json.loads(run_script("snarkjs_prove.cjs", folder / "theirs.d", "filing"))
     assert result["holds"] and result["publicSignals"] == public
     assert verifying_key.prepare().verify(Proof.from_snarkjs(result["proof"]), [int(number) for number in public])
+
+
+def test_a_circuit_that_circom_compiled_is_proved_here(folder: Path) -> None:
+    """From its system, and the witness and the key that snarkjs made."""
+    for file in CIRCOM.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    run(folder, "proof", "prove", "range.zkey", "range.wtns", "out.json", "inputs.json")
+    assert run(folder, "proof", "verify", "verification_key.json", "inputs.json", "out.json") == {"valid": True}
+    given = {name: int(value) for name, value in json.loads((CIRCOM / "input.json").read_text()).items()}
+    public = [int(number) for number in json.loads((folder / "inputs.json").read_text())]
+    assert public == [given["a"] * given["b"] % R, given["not"]]
+    info = run(folder, "circuit", "info", "range.r1cs")
+    assert (info["constraints"], info["wires"], info["public_inputs"]) == (10, 13, 2)
+    system = r1cs.read((CIRCOM / "range.r1cs").read_bytes())
+    assert system.check(wtns.read((CIRCOM / "range.wtns").read_bytes())) is None
