@@ -260,14 +260,17 @@ class ConstraintSystem:
         WrongLength
             If there are not as many inputs as the template has.
         Malformed
-            If one is not a single wire.
+            If one is not a single wire, or given twice.
         """
         circuit, results = template
         if len(inputs) != circuit.n_inputs:
             raise WrongLength(circuit.name, f"takes {circuit.n_inputs} inputs, not {len(inputs)}")
+        given = [_number(wire) for wire in inputs]
+        if len(set(given)) != len(given):
+            raise Malformed(circuit.name, "a template takes each wire once, so that no row has it twice")
         first, row, hint = self._n_wires, len(self._matrices[0]), len(self._hints)
         n_new = circuit.r1cs().n_wires - 1 - len(inputs)
-        wires = np.concatenate([[0], [_number(wire) for wire in inputs], np.arange(first, first + n_new)])
+        wires = np.concatenate([[0], given, np.arange(first, first + n_new)])
         system = circuit.r1cs()
         for matrix, rows in zip(self._matrices, (system.a, system.b, system.c), strict=True):
             matrix.extend(rows, wires)

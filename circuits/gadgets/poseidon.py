@@ -108,7 +108,8 @@ def hash(cs: ConstraintSystem, inputs: Sequence[Value], label: str) -> LinearCom
     if len(constants) == len(values):
         return cs.combination(poseidon.hash(constants))
     with cs.scope(label):
-        if all(value.is_wire for value in values):
+        wires = {wire for value in values if value.is_wire for wire in value.terms}
+        if len(wires) == len(values):
             (digest,) = cs.insert(_of_wires(len(values)), values)
             return digest
         return _written(cs, values)

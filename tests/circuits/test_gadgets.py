@@ -100,6 +100,15 @@ def test_poseidon_of_constants_is_constant() -> None:
     assert poseidon.hash(cs, [1, 2], "hash").constant == plain_poseidon.hash([1, 2])
 
 
+def test_poseidon_of_one_wire_twice() -> None:
+    def write(cs: ConstraintSystem) -> None:
+        digest, a = cs.public("digest"), cs.private("a")
+        cs.enforce_equal(poseidon.hash(cs, [a, a], "hash"), digest, "the digest")
+
+    built = circuit(write)
+    built.check(built.witness({"digest": plain_poseidon.hash([7, 7]), "a": 7}))
+
+
 @pytest.mark.parametrize("factor", [0, 3])
 def test_poseidon_of_linear_combinations(factor: int) -> None:
     """Of single wires and of others, of constants among them, with the same constraints as product by product."""
@@ -183,6 +192,10 @@ def test_what_is_no_template_is_refused() -> None:
     for wrong in (b + 1, b * 2, few.combination(1)):
         with pytest.raises(Malformed):
             few.insert(made, [wrong])
+    template = ConstraintSystem("sum")
+    a, c = template.privates("a", 2)
+    with pytest.raises(Malformed):
+        few.insert(template.template(template.multiply(a + c, a)), [b, b])
 
 
 def test_merkle_paths() -> None:
