@@ -357,7 +357,11 @@ def _constraints() -> Trial:
 
 
 def _filing() -> Trial:
-    """What an enterprise does for one filing: build the circuit and compute the witness, then prove."""
+    """What an enterprise does for one filing: build the circuit and compute the witness, then prove.
+
+    Parts of circuits that do not depend on the schema (a hash, a commitment) are written once a process and kept; what
+    is measured is the building of one more circuit.
+    """
     import secrets
 
     from circuits import filing
