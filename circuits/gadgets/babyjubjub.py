@@ -19,7 +19,7 @@ witness exists. That offsets keep incomplete additions apart is an idea of Hopwo
 section 5.4.1.7 (Pedersen hashes).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from circuits.constraints import ConstraintSystem, LinearCombination, Template
@@ -39,7 +39,7 @@ _BLINDING_PARTS = dict.fromkeys(("u", "v"), windows.BLINDING_DIGITS)
 def commitment(
     cs: ConstraintSystem, number: tuple[Point, str], blinding: tuple[Point, str], label: str
 ) -> tuple[LinearCombination, Pair]:
-    """A 64-bit number of the prover's, and the point that is commited to it: 611 constraints.
+    """A 64-bit number of the prover's, and the point that is committed to it: 611 constraints.
 
     Parameters
     ----------
@@ -92,34 +92,33 @@ def _commitment(base: Point, blinding_base: Point) -> Template:
     return cs.template(number + bits * (2 * worth), x, y)
 
 
-def _end(
-    cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination
-) -> tuple[Pair, LinearCombination]:
-    """The point of a table that two bits choose, and their number."""
-    return _entry(cs, table, low, high), low + high * 2
-
-
-def _entry(cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination) -> Pair:
+def _chosen(
+    cs: ConstraintSystem, low: LinearCombination, high: LinearCombination
+) -> Callable[[Iterable[int]], LinearCombination]:
+    """What takes from four constants the one that two bits choose, for nothing; the bits cost 3 constraints."""
     enforce_boolean(cs, low, "low bit of a window is 0 or 1")
     enforce_boolean(cs, high, "high bit of a window is 0 or 1")
     both = cs.multiply(low, high, "both bits of a window")
-    return of_four([u for u, _ in table], low, high, both), of_four([v for _, v in table], low, high, both)
+    return lambda constants: of_four([*constants], low, high, both)
+
+
+def _end(
+    cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination
+) -> tuple[Pair, LinearCombination]:
+    """The point that two bits choose, and their number."""
+    chosen = _chosen(cs, low, high)
+    return (chosen(u for u, _ in table), chosen(v for _, v in table)), low + high * 2
 
 
 def _octal(
     cs: ConstraintSystem, table: Sequence[Point], low: LinearCombination, high: LinearCombination, v: LinearCombination
 ) -> tuple[Pair, LinearCombination]:
     """A digit's point, and the digit."""
-    enforce_boolean(cs, low, "low bit of a digit's size is 0 or 1")
-    enforce_boolean(cs, high, "high bit of a digit's size is 0 or 1")
-    both = cs.multiply(low, high, "both bits of a digit's size")
-    positive = of_four([v for _, v in table], low, high, both)
+    chosen = _chosen(cs, low, high)
+    positive = chosen(v for _, v in table)
     cs.enforce(v - positive, v + positive, 0, "the point or its opposite")
-    size_over_v = of_four(
-        [size * pow(v, -1, R) % R for size, (_, v) in zip((1, 3, 5, 7), table, strict=True)], low, high, both
-    )
-    digit = cs.multiply(v, size_over_v, "the digit")
-    return (of_four([u for u, _ in table], low, high, both), v), digit
+    size_over_v = chosen(size * pow(v, -1, R) % R for size, (_, v) in zip((1, 3, 5, 7), table, strict=True))
+    return (chosen(u for u, _ in table), v), cs.multiply(v, size_over_v, "the digit")
 
 
 def _blinding(cs: ConstraintSystem, table: Sequence[Point], u: LinearCombination, v: LinearCombination) -> Pair:

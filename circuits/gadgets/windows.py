@@ -62,17 +62,16 @@ def _to_montgomery(points: Sequence[Point]) -> list[Point]:
     return found[::-1]
 
 
-def _odd_multiples(base: Point, scale: int, digits: int, largest: int) -> list[list[Point]]:
-    """For each digit's place the points 1, 3, 5, ..., ``largest`` times scale^place times the base."""
+def _odd_multiples(base: Point, scale: int, digits: int) -> list[list[Point]]:
+    """For each digit's place the points 1, 3, 5, ..., scale - 1 times scale^place times the base."""
     tables = []
     for _ in range(digits):
         twice = babyjubjub.add(base, base)
         points = [base]
-        while len(points) < (largest + 1) // 2:
+        while len(points) < scale // 2:
             points.append(babyjubjub.add(points[-1], twice))
         tables.append(points)
         base = babyjubjub.add(points[-1], base)
-        assert scale == largest + 1
     montgomery = iter(_to_montgomery([point for table in tables for point in table]))
     return [[next(montgomery) for _ in table] for table in tables]
 
@@ -92,7 +91,7 @@ def number(base: Point) -> Number:
     constant = babyjubjub.multiply(base, 2 * (8**OCTAL_DIGITS - 1))
     return Number(
         _four(base, OFFSET),
-        _odd_multiples(babyjubjub.multiply(base, 2), 8, OCTAL_DIGITS, 7),
+        _odd_multiples(babyjubjub.multiply(base, 2), 8, OCTAL_DIGITS),
         _four(babyjubjub.multiply(base, 1 << NUMBER_BITS - 2), babyjubjub.add(constant, babyjubjub.negate(OFFSET))),
     )
 
@@ -100,7 +99,7 @@ def number(base: Point) -> Number:
 @lru_cache(maxsize=8)
 def blinding(base: Point) -> list[list[Point]]:
     """For each digit of a blinding the points for 1, 3, ..., 23 times the base, in Montgomery form."""
-    return _odd_multiples(base, BLINDING_BASE, BLINDING_DIGITS, BLINDING_BASE - 1)
+    return _odd_multiples(base, BLINDING_BASE, BLINDING_DIGITS)
 
 
 def _signed(table: list[Point], digit: int, base: int) -> tuple[int, Point]:
@@ -148,12 +147,6 @@ def blinding_inputs(name: str, base: Point, scalar: int) -> dict[str, int | Sequ
         shifted, digit = divmod(shifted, BLINDING_BASE)
         points.append(_signed(table, digit, BLINDING_BASE)[1])
     return {f"{name}.u": [u for u, _ in points], f"{name}.v": [v for _, v in points]}
-
-
-def interpolated(values: Sequence[int]) -> tuple[int, int, int, int]:
-    """Factors of 1, low, high and low * high for the four values that the two bits choose."""
-    zero, one, two, three = values
-    return zero, one - zero, two - zero, three - two - one + zero
 
 
 class OneOfTwelve(NamedTuple):

@@ -332,7 +332,7 @@ def test_digits_of_a_number_are_points_of_the_table(place: int) -> None:
         digits[place] = other
         with pytest.raises(Unsatisfied) as refused:
             COMMITTING.witness({**inputs, f"number.{part}": digits})
-        assert "digit's size" in refused.value.part or "or its opposite" in refused.value.part
+        assert "bit of a window" in refused.value.part or "or its opposite" in refused.value.part
     for end in range(4):
         digits = list(inputs["number.ends"])
         digits[end] = 2
