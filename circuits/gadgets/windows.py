@@ -119,7 +119,7 @@ def number_inputs(name: str, base: Point, value: int) -> dict[str, int | Sequenc
         If it is not a 64-bit number.
     """
     if not 0 <= value < 1 << NUMBER_BITS:
-        raise OutOfRange(name, f"not below 2^{NUMBER_BITS}")
+        raise OutOfRange(name, f"no digits make it: a committed number is below 2^{NUMBER_BITS}")
     digits = [_signed(table, value >> 2 + 3 * place & 7, 8) for place, table in enumerate(number(base).octal)]
     return {
         f"{name}.ends": [value >> place & 1 for place in (0, 1, NUMBER_BITS - 2, NUMBER_BITS - 1)],
