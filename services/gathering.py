@@ -42,7 +42,9 @@ class Gatherer(Generic[T, R]):
         Gives for every item of a batch its result or why it is refused; runs in a worker thread. What it raises
         reaches every caller of the batch.
     most
-        Items after which a batch takes up no further caller.
+        Items after which a batch takes up no further caller; a caller's own are shared out in parts of so many.
+    enough
+        Items for which a batch waits no longer.
     waiting
         Items that may wait.
     seconds
@@ -59,10 +61,12 @@ class Gatherer(Generic[T, R]):
         waiting: int = 1024,
         seconds: float = 0.002,
         at_once: int = 2,
+        enough: int = 256,
     ) -> None:
         self._work = work
         self._workers = workers
         self._most = most
+        self._enough = enough
         self._limit = waiting
         self._seconds = seconds
         self._at_once = at_once
@@ -71,6 +75,7 @@ class Gatherer(Generic[T, R]):
         self._arrival = asyncio.Event()
         self._room = asyncio.Event()
         self._gathering = asyncio.Lock()
+        self._idle = at_once
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -118,12 +123,18 @@ class Gatherer(Generic[T, R]):
             raise Unreachable("node", "it is shutting down")
         if self._waiting + len(items) > self._limit:
             raise Busy("node", "too much is waiting; try again in a moment")
+        groups = [self._add(items[at : at + self._most]) for at in range(0, len(items), self._most)]
+        self._arrival.set()
+        if len(groups) == 1:
+            return await groups[0].results
+        return [result for results in await asyncio.gather(*(group.results for group in groups)) for result in results]
+
+    def _add(self, items: Sequence[T]) -> _Group[T, R]:
         group = _Group[T, R](items, time.monotonic(), asyncio.get_running_loop().create_future())
         self._groups.append(group)
         self._waiting += len(items)
         QUEUED.inc(len(items))
-        self._arrival.set()
-        return await group.results
+        return group
 
     async def _run(self) -> None:
         while True:
@@ -133,12 +144,14 @@ class Gatherer(Generic[T, R]):
                 continue
             items = [item for group in groups for item in group.items]
             working = asyncio.ensure_future(self._workers.run(self._work, items))
+            self._idle -= 1
             try:
                 await asyncio.shield(asyncio.wait([working]))
             except asyncio.CancelledError:
                 await asyncio.wait([working])
                 raise
             finally:
+                self._idle += 1
                 _share(groups, working)
 
     async def _gather(self) -> list[_Group[T, R]]:
@@ -146,11 +159,13 @@ class Gatherer(Generic[T, R]):
             self._arrival.clear()
             await self._arrival.wait()
         left = self._groups[0].since + self._seconds - time.monotonic()
-        if left > 0 and self._waiting < self._most:
+        if left > 0 and self._waiting < self._enough:
             await asyncio.sleep(left)
+        # Half of what waits is left to the other if two have nothing to do.
+        most = min(self._most, max(self._enough, -(-self._waiting // self._idle)))
         groups: list[_Group[T, R]] = []
         size = 0
-        while self._groups and size < self._most:
+        while self._groups and size < most:
             group = self._take()
             if not group.results.done():
                 groups.append(group)

@@ -71,6 +71,30 @@ async def test_batches_are_bounded(gatherer: Gatherer[int, int], doubling: Doubl
     assert doubling.sizes == [64, 64]
 
 
+async def test_what_one_caller_brings_is_shared_out(gatherer: Gatherer[int, int], doubling: Doubling) -> None:
+    assert await gatherer.each(range(120)) == [2 * number for number in range(120)]
+    assert doubling.sizes == [64, 56]
+    with pytest.raises(ArithmeticError):
+        await gatherer.each([*range(100), 1313])
+    refused = await gatherer.each([*range(100), -1])
+    assert isinstance(refused[100], OutOfRange) and refused[:100] == [2 * number for number in range(100)]
+
+
+async def test_half_of_what_waits_is_left_to_whoever_else_has_nothing_to_do(doubling: Doubling) -> None:
+    workers = Workers()
+    gatherer = Gatherer[int, int](doubling, workers, most=64, waiting=128, seconds=60, enough=8)
+    await gatherer.start()
+    doubling.free.clear()
+    asking = [asyncio.create_task(gatherer.one(number)) for number in range(40)]  # enough not to wait a minute
+    while len(doubling.sizes) < 2:
+        await asyncio.sleep(0.001)
+    doubling.free.set()
+    assert await asyncio.gather(*asking) == [2 * number for number in range(40)]
+    assert doubling.sizes == [20, 20]
+    await gatherer.stop()
+    workers.close()
+
+
 async def test_one_more_than_may_wait_is_refused_at_once(gatherer: Gatherer[int, int], doubling: Doubling) -> None:
     doubling.free.clear()
     running = [asyncio.create_task(gatherer.one(number)) for number in range(128)]  # two batches at work
