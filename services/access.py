@@ -54,6 +54,7 @@ METHODS: dict[str, frozenset[Role]] = {
     "/zkshare.v1.CreditService/Decline": ENTERPRISE,
     "/zkshare.v1.VerificationService/Verify": ANYONE,
     "/zkshare.v1.VerificationService/VerifyBatch": ANYONE,
+    "/zkshare.v1.VerificationService/VerifyColumns": ANYONE,
     "/zkshare.v1.TrusteeService/DecryptShare": frozenset({Role.OPERATOR}),
     "/zkshare.v1.DepartmentService/ListDatasets": ANYONE,
     "/zkshare.v1.DepartmentService/GetOpening": ENTERPRISE,
@@ -115,6 +116,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._party = party
         self._limits = limits
         self._callers = Callers(limits)
+        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
         self.audit: AuditLog | None = None
         self._log = _log.bind(party=party)
 
@@ -123,8 +125,13 @@ class Gate(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
-        handler = await continuation(handler_call_details)
-        return handler and self.guard(handler_call_details.method, handler)  # gRPC answers UNIMPLEMENTED to None
+        method = handler_call_details.method
+        if method not in self._guarded:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # gRPC answers UNIMPLEMENTED
+                return handler
+            self._guarded[method] = self.guard(method, handler)
+        return self._guarded[method]
 
     def guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         """The handler of a method behind this gate; it takes encoded requests."""

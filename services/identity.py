@@ -130,12 +130,12 @@ class PeerIdentity:
         """Its name; for an enterprise the subject of its records."""
         return self._party[1]
 
-    @property
+    @cached_property
     def uri(self) -> str:
         """``zkshare://<role>/<name>``, the name percent-encoded."""
         return party_uri(self.role, self.name)
 
-    @property
+    @cached_property
     def fingerprint(self) -> bytes:
         """SHA-256 of what the authority signed (32 bytes), the same however its signature is written."""
         return sha256(self.x509.tbs_certificate_bytes).digest()
