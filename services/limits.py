@@ -23,7 +23,13 @@ MESSAGE_LIMIT = 20 * 1024 * 1024
 """Bytes of the largest message either side takes: an aggregate receipt of 16 MiB with room to spare."""
 SMALL_MESSAGE = 256 * 1024
 """Bytes of the largest request of a method that takes no lists: a verifying key and the inputs of one proof fit."""
-LARGE = frozenset({"/zkshare.v1.VerificationService/VerifyBatch", "/zkshare.v1.TrusteeService/DecryptShare"})
+LARGE = frozenset(
+    {
+        "/zkshare.v1.VerificationService/VerifyBatch",
+        "/zkshare.v1.VerificationService/VerifyColumns",
+        "/zkshare.v1.TrusteeService/DecryptShare",
+    }
+)
 """Methods that take lists: their requests may be as large as a message may be."""
 CALLERS = 16384
 """Callers of whom numbers are kept."""

@@ -16,27 +16,30 @@ from services.api.zkshare.v1 import verification_pb2_grpc as rpc
 from services.gathering import Gatherer
 from services.metrics import BATCH_SIZE
 from services.server import Workers
-from zkcore.errors import Refused
+from services.status import error_info
+from zkcore.errors import Refused, WrongLength
 from zkcore.groth16 import PreparedVerifyingKey, Proof, VerifyingKey
 from zkcore.groth16.batch import verify_batch
+from zkcore.groth16.keys import PROOF_BYTES
 
 PREPARED_KEYS = 64
 """Keys kept prepared; the least recently used makes room."""
 PREPARED_INPUTS = 2048
 """Public inputs of all keys kept prepared, which say how much memory they take: 88 kB each."""
-BATCH = 1024
-"""Proofs verified together."""
+BATCH = 256
+"""Proofs verified together: more are hardly quicker a proof, and answered later."""
+ENOUGH = 64
+"""Proofs that are verified at once, without waiting for others: as many as share one loop of the kernel."""
 QUEUE = 16384
 """Proofs that may wait; one more is refused as Busy."""
 GATHER_SECONDS = 0.004
 """How long the first proof of a batch waits for others."""
 
-THREADS = os.cpu_count() or 1
-"""Cores that a large batch takes; batches are verified one after another, so that the next grows meanwhile."""
-WORTH_THREADS = 256
-"""Proofs from which on starting threads costs less than it saves."""
+AT_ONCE = os.cpu_count() or 1
+"""Batches verified side by side, each on one core."""
 
-_Item = tuple[PreparedVerifyingKey, pb.ProofItem]
+_Item = tuple[PreparedVerifyingKey, bytes, bytes]
+"""A key, a proof's bytes, and its public inputs, 32 bytes each."""
 
 
 class VerificationServicer(rpc.VerificationServiceServicer):
@@ -46,7 +49,7 @@ class VerificationServicer(rpc.VerificationServiceServicer):
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._gatherer = Gatherer[_Item, bool](_verify, workers, BATCH, QUEUE, GATHER_SECONDS, at_once=1)
+        self._gatherer = Gatherer[_Item, bool](_verify, workers, BATCH, QUEUE, GATHER_SECONDS, AT_ONCE, ENOUGH)
         self._prepared: OrderedDict[bytes, PreparedVerifyingKey] = OrderedDict()
         self._preparing: dict[bytes, asyncio.Lock] = {}
 
@@ -64,20 +67,33 @@ class VerificationServicer(rpc.VerificationServiceServicer):
 
     async def Verify(self, request: pb.VerifyRequest, context: grpc.aio.ServicerContext) -> pb.VerifyResponse:
         key = await self._key(request.verifying_key)
-        valid = await self._gatherer.one((key, request.item))
+        item = _item(key, request.item)
+        valid = await self._gatherer.one(item)
         if not valid:  # a batch does not tell a false proof from a malformed one; its caller shall know
-            valid = await self._workers.run(lambda: key.verify(*_read(request.item)))
+            valid = await self._workers.run(lambda: key.verify(*_read(item)))
         return pb.VerifyResponse(valid=valid)
 
     async def VerifyBatch(
         self, request: pb.VerifyBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.VerifyBatchResponse:
         key = await self._key(request.verifying_key)
-        verdicts = await self._gatherer.each([(key, item) for item in request.items])
+        verdicts = await self._gatherer.each([_item(key, item) for item in request.items])
         for index, verdict in enumerate(verdicts):
             if isinstance(verdict, Refused):
                 raise type(verdict)(f"items[{index}].{verdict.part}", verdict.why)
         return pb.VerifyBatchResponse(invalid=[index for index, valid in enumerate(verdicts) if not valid])
+
+    async def VerifyColumns(
+        self, request: pb.VerifyColumnsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.VerifyColumnsResponse:
+        key = await self._key(request.verifying_key)
+        verdicts = await self._gatherer.each(_rows(key, request.proofs, request.public_inputs))
+        return pb.VerifyColumnsResponse(
+            invalid=[index for index, verdict in enumerate(verdicts) if verdict is False],
+            malformed=[
+                _malformed(index, verdict) for index, verdict in enumerate(verdicts) if isinstance(verdict, Refused)
+            ],
+        )
 
     async def _key(self, encoded: bytes) -> PreparedVerifyingKey:
         if encoded not in self._prepared:
@@ -104,18 +120,40 @@ def _prepare(encoded: bytes) -> PreparedVerifyingKey:
     return VerifyingKey.from_bytes(encoded).prepare()
 
 
-def _read(item: pb.ProofItem) -> tuple[Proof, list[int]]:
-    return Proof.from_bytes(item.proof), [int.from_bytes(value, "big") for value in item.public_inputs]
+def _item(key: PreparedVerifyingKey, item: pb.ProofItem) -> _Item:
+    return key, item.proof, b"".join(item.public_inputs)
+
+
+def _rows(key: PreparedVerifyingKey, proofs: bytes, public_inputs: bytes) -> list[_Item]:
+    """The items that two columns hold."""
+    count, width = len(proofs) // PROOF_BYTES, 32 * key.key.n_public
+    if len(proofs) != PROOF_BYTES * count:
+        raise WrongLength("proofs", f"a proof takes {PROOF_BYTES} bytes")
+    if len(public_inputs) != width * count:
+        raise WrongLength("public_inputs", f"the key takes {key.key.n_public} of each proof, 32 bytes each")
+    return [
+        (key, proofs[PROOF_BYTES * n : PROOF_BYTES * (n + 1)], public_inputs[width * n : width * (n + 1)])
+        for n in range(count)
+    ]
+
+
+def _read(item: _Item) -> tuple[Proof, list[int]]:
+    _, proof, public = item
+    return Proof.from_bytes(proof), [int.from_bytes(public[at : at + 32], "big") for at in range(0, len(public), 32)]
+
+
+def _malformed(index: int, refused: Refused) -> pb.MalformedProof:
+    info = error_info(refused)
+    return pb.MalformedProof(index=index, check=info.reason, part=info.metadata["part"], why=info.metadata["why"])
 
 
 def _verify(items: Sequence[_Item]) -> list[bool | Refused]:
     """For each item whether its proof holds, or why its bytes are no proof."""
     verdicts: list[bool | Refused] = [True] * len(items)
-    encoded = ((key, item.proof, b"".join(item.public_inputs)) for key, item in items)
     BATCH_SIZE.observe(len(items))
-    for bad in verify_batch(encoded, THREADS if len(items) >= WORTH_THREADS else 1):
+    for bad in verify_batch(items):
         try:
-            _read(items[bad][1])
+            _read(items[bad])
             verdicts[bad] = False
         except Refused as refused:
             verdicts[bad] = refused

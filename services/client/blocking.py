@@ -6,7 +6,7 @@ end of the ``with`` block, ends calls at work, closes connections and ends the t
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -15,12 +15,15 @@ from circuits.record import Opening
 from circuits.scorecard import Scorecard
 from services.client.bank import BankClient, PendingScore
 from services.client.tax_agency import QUERY_TIME, Answer, TaxAgencyClient
+from services.client.verification import VerificationClient
 from services.enterprise import Consent, Enterprise
+from services.identity import Role
 from services.log import Head
 from services.outbox import Outbox
 from services.parameters import PublicParameters
 from services.receipts import SubmissionReceipt
 from services.scoring import Score
+from zkcore.groth16 import Proof, VerifyingKey
 
 T = TypeVar("T")
 ClientT = TypeVar("ClientT")
@@ -129,6 +132,25 @@ class SyncBankClient(_Blocking[BankClient]):
     def score(self, pending: PendingScore, timeout: float = 300.0) -> Score:
         """As :meth:`services.client.BankClient.score`."""
         return self._run(self._client.score(pending, timeout))
+
+
+class SyncVerificationClient(_Blocking[VerificationClient]):
+    """:class:`services.client.VerificationClient`, waiting for each verdict; threads share messages."""
+
+    @classmethod
+    def connect(cls, role: Role, file: Path | str) -> Self:
+        """As :meth:`services.client.VerificationClient.connect`."""
+        return cls(VerificationClient.connect(role, file))
+
+    def verify(self, key: VerifyingKey, proof: Proof | bytes, public: Sequence[int] | bytes) -> bool:
+        """As :meth:`services.client.VerificationClient.verify`."""
+        return self._run(self._client.verify(key, proof, public))
+
+    def verify_many(
+        self, key: VerifyingKey, items: Iterable[tuple[Proof | bytes, Sequence[int] | bytes]]
+    ) -> list[bool]:
+        """As :meth:`services.client.VerificationClient.verify_many`."""
+        return self._run(self._client.verify_many(key, items))
 
 
 class SyncEnterprise(_Blocking[Enterprise]):

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 import pytest_asyncio
 from prometheus_client import REGISTRY
@@ -13,6 +15,7 @@ from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
 from services.identity import Role
 from services.server import answered, channel
+from services.status import retry_delay
 from services.verification import SubmissionVerifier
 from tests.services import parties
 from tests.services.conftest import Running
@@ -96,6 +99,50 @@ async def test_malformed_items_are_named(stub: Any, items: list[pb.ProofItem], k
     with pytest.raises(Refused) as caught:
         await answered(stub.Verify(pb.VerifyRequest(verifying_key=key[:-1], item=items[0])))
     assert caught.value.check in ("malformed", "wrong_length")
+
+
+async def test_columns(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:
+    """Verdicts by position, as many as a message takes; lengths that do not fit are refused."""
+    inputs = [b"".join(item.public_inputs) for item in items]
+    false, infinity = items[0].proof + inputs[1], bytes(256) + inputs[0]
+    rows = [items[0].proof + inputs[0], false, infinity, items[1].proof + inputs[1]] * 1024
+    request = pb.VerifyColumnsRequest(
+        verifying_key=key,
+        proofs=b"".join(row[:256] for row in rows),
+        public_inputs=b"".join(row[256:] for row in rows),
+    )
+    response = await stub.VerifyColumns(request)
+    assert list(response.invalid) == list(range(1, 4096, 4))
+    assert [each.index for each in response.malformed] == list(range(2, 4096, 4))
+    assert {(each.check, each.part) for each in response.malformed} == {("POINT_AT_INFINITY", "proof.a")}
+    for column in ("proofs", "public_inputs"):
+        for altered in (getattr(request, column)[:-1], getattr(request, column)[:-32], getattr(request, column) * 2):
+            bad = pb.VerifyColumnsRequest()
+            bad.CopyFrom(request)
+            setattr(bad, column, altered)
+            with pytest.raises(Refused) as caught:
+                await answered(stub.VerifyColumns(bad))
+            assert caught.value.check in ("malformed", "wrong_length") and column in caught.value.part
+
+
+async def test_who_comes_to_a_full_queue_is_told_when_to_come_again(
+    running: Running, stub: Any, items: list[pb.ProofItem], key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = b"".join(items[0].public_inputs)
+    calls = (
+        (stub.Verify, pb.VerifyRequest(verifying_key=key, item=items[0])),
+        (stub.VerifyBatch, pb.VerifyBatchRequest(verifying_key=key, items=items[:1])),
+        (stub.VerifyColumns, pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof, public_inputs=inputs)),
+    )
+    monkeypatch.setattr(running.network.node._verification._gatherer, "_limit", 0)
+    for method, request in calls:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await method(request)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert retry_delay(caught.value) == 0.25
+    monkeypatch.undo()
+    for method, request in calls:
+        await method(request)
 
 
 async def test_few_keys_are_kept_prepared(

@@ -49,6 +49,12 @@ NOTHING_RELIES_ON = {
     "zkshare.v1.DeclineRequest.reason": "as above",
     "zkshare.v1.VerifyResponse.valid": "whoever asks a node to verify trusts the node, as the service says",
     "zkshare.v1.VerifyBatchResponse.invalid": "as above",
+    "zkshare.v1.VerifyColumnsResponse.invalid": "as above",
+    "zkshare.v1.VerifyColumnsResponse.malformed": "as above",
+    "zkshare.v1.MalformedProof.index": "as above",
+    "zkshare.v1.MalformedProof.check": "as above",
+    "zkshare.v1.MalformedProof.part": "as above",
+    "zkshare.v1.MalformedProof.why": "as above",
 }
 """Fields that nobody checks, and why nothing follows from them."""
 
@@ -184,6 +190,15 @@ class Flows:
         stub = verification_pb2_grpc.VerificationServiceStub(self.enterprise._channel)
         request = verification_pb2.VerifyBatchRequest(verifying_key=key, items=[self.proof_item()] * 2)
         if (await answered(stub.VerifyBatch(request))).invalid:
+            raise Refused("proof", "invalid")
+
+    async def VerificationService_VerifyColumns(self) -> None:
+        key, item = self.network.parameters.named("filing").filing_key.to_bytes(), self.proof_item()
+        stub = verification_pb2_grpc.VerificationServiceStub(self.enterprise._channel)
+        proofs, inputs = item.proof * 2, b"".join(item.public_inputs) * 2
+        request = verification_pb2.VerifyColumnsRequest(verifying_key=key, proofs=proofs, public_inputs=inputs)
+        response = await answered(stub.VerifyColumns(request))
+        if response.invalid or response.malformed:
             raise Refused("proof", "invalid")
 
     async def DepartmentService_ListDatasets(self) -> None:

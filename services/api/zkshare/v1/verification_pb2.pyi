@@ -147,3 +147,99 @@ class VerifyBatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyBatchResponse: _TypeAlias = VerifyBatchResponse  # noqa: Y015
+
+@_typing.final
+class VerifyColumnsRequest(_message.Message):
+    """VerifyColumnsRequest carries a key and many proofs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERIFYING_KEY_FIELD_NUMBER: _builtins.int
+    PROOFS_FIELD_NUMBER: _builtins.int
+    PUBLIC_INPUTS_FIELD_NUMBER: _builtins.int
+    verifying_key: _builtins.bytes
+    """Verifying key in the project's binary encoding."""
+    proofs: _builtins.bytes
+    """Groth16 proofs, 256 bytes each in EVM order, joined; at most 4096."""
+    public_inputs: _builtins.bytes
+    """Their public inputs in the same order: field elements, 32 bytes each, big-endian, as many a proof as the key asks for,
+    joined.
+    """
+    def __init__(
+        self,
+        *,
+        verifying_key: _builtins.bytes = ...,
+        proofs: _builtins.bytes = ...,
+        public_inputs: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proofs", b"proofs", "public_inputs", b"public_inputs", "verifying_key", b"verifying_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyColumnsRequest: _TypeAlias = VerifyColumnsRequest  # noqa: Y015
+
+@_typing.final
+class VerifyColumnsResponse(_message.Message):
+    """VerifyColumnsResponse carries the verdicts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVALID_FIELD_NUMBER: _builtins.int
+    MALFORMED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invalid(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Positions of the proofs that do not hold, ascending, malformed ones left out."""
+
+    @_builtins.property
+    def malformed(self) -> _containers.RepeatedCompositeFieldContainer[Global___MalformedProof]:
+        """Those that are no proofs at all, by position, ascending."""
+
+    def __init__(
+        self,
+        *,
+        invalid: _abc.Iterable[_builtins.int] | None = ...,
+        malformed: _abc.Iterable[Global___MalformedProof] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid", b"invalid", "malformed", b"malformed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyColumnsResponse: _TypeAlias = VerifyColumnsResponse  # noqa: Y015
+
+@_typing.final
+class MalformedProof(_message.Message):
+    """MalformedProof says why bytes are no proof, or no public inputs of the key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its position."""
+    check: _builtins.str
+    """Name of the check in upper snake case, e.g. "POINT_AT_INFINITY"."""
+    part: _builtins.str
+    """Part that failed it, e.g. "proof.a"."""
+    why: _builtins.str
+    """What is wrong, for people."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        check: _builtins.str = ...,
+        part: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "index", b"index", "part", b"part", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MalformedProof: _TypeAlias = MalformedProof  # noqa: Y015

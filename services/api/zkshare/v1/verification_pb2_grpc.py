@@ -45,6 +45,11 @@ class VerificationServiceStub:
                 request_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyBatchRequest.SerializeToString,
                 response_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyBatchResponse.FromString,
                 _registered_method=True)
+        self.VerifyColumns = channel.unary_unary(
+                '/zkshare.v1.VerificationService/VerifyColumns',
+                request_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsRequest.SerializeToString,
+                response_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsResponse.FromString,
+                _registered_method=True)
 
 
 class VerificationServiceServicer:
@@ -65,6 +70,14 @@ class VerificationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyColumns(self, request, context):
+        """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
+        among them. Proofs and inputs come joined, which is the quickest way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VerificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +90,11 @@ def add_VerificationServiceServicer_to_server(servicer, server):
                     servicer.VerifyBatch,
                     request_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyBatchRequest.FromString,
                     response_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyBatchResponse.SerializeToString,
+            ),
+            'VerifyColumns': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyColumns,
+                    request_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsRequest.FromString,
+                    response_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +152,33 @@ class VerificationService:
             '/zkshare.v1.VerificationService/VerifyBatch',
             zkshare_dot_v1_dot_verification__pb2.VerifyBatchRequest.SerializeToString,
             zkshare_dot_v1_dot_verification__pb2.VerifyBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyColumns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/zkshare.v1.VerificationService/VerifyColumns',
+            zkshare_dot_v1_dot_verification__pb2.VerifyColumnsRequest.SerializeToString,
+            zkshare_dot_v1_dot_verification__pb2.VerifyColumnsResponse.FromString,
             options,
             channel_credentials,
             insecure,

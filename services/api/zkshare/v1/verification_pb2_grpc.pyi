@@ -37,6 +37,10 @@ class VerificationServiceStub:
     """Verify checks one proof."""
     VerifyBatch: _grpc.UnaryUnaryMultiCallable[_verification_pb2.VerifyBatchRequest, _verification_pb2.VerifyBatchResponse]
     """VerifyBatch checks many proofs against one key and names those that do not hold."""
+    VerifyColumns: _grpc.UnaryUnaryMultiCallable[_verification_pb2.VerifyColumnsRequest, _verification_pb2.VerifyColumnsResponse]
+    """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
+    among them. Proofs and inputs come joined, which is the quickest way.
+    """
 
 @_typing.type_check_only
 class VerificationServiceAsyncStub(VerificationServiceStub):
@@ -47,6 +51,10 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     """Verify checks one proof."""
     VerifyBatch: _aio.UnaryUnaryMultiCallable[_verification_pb2.VerifyBatchRequest, _verification_pb2.VerifyBatchResponse]  # type: ignore[assignment]
     """VerifyBatch checks many proofs against one key and names those that do not hold."""
+    VerifyColumns: _aio.UnaryUnaryMultiCallable[_verification_pb2.VerifyColumnsRequest, _verification_pb2.VerifyColumnsResponse]  # type: ignore[assignment]
+    """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
+    among them. Proofs and inputs come joined, which is the quickest way.
+    """
 
 class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """VerificationService verifies Groth16 proofs over BN254. Who relies on its answer trusts the node that gives it."""
@@ -66,5 +74,15 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_verification_pb2.VerifyBatchResponse, _abc.Awaitable[_verification_pb2.VerifyBatchResponse]]:
         """VerifyBatch checks many proofs against one key and names those that do not hold."""
+
+    @_abc_1.abstractmethod
+    def VerifyColumns(
+        self,
+        request: _verification_pb2.VerifyColumnsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_verification_pb2.VerifyColumnsResponse, _abc.Awaitable[_verification_pb2.VerifyColumnsResponse]]:
+        """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
+        among them. Proofs and inputs come joined, which is the quickest way.
+        """
 
 def add_VerificationServiceServicer_to_server(servicer: VerificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
