@@ -75,16 +75,31 @@ def to_peer(identity: str, peer: str) -> Measured:
     return quotient((identity, OURS), (identity, peer))
 
 
-def absolute(identity: str, factor: float = 1.0, inverse: bool = False) -> Measured:
+def absolute(identity: str, factor: float = 1.0, inverse: bool = False, contender: str = OURS) -> Measured:
     """Our own median times a factor, or a factor over it."""
 
     def find(record: Record) -> Ratio | None:
-        found = samples(record, identity, OURS)
+        found = samples(record, identity, contender)
         if not found:
             return None
         summary = statistics.summary(found)
         values = [factor / x if inverse else factor * x for x in (summary.median, summary.low, summary.high)]
         return Ratio(values[0], min(values), max(values))
+
+    return find
+
+
+def total(identity: str, beginning: str) -> Measured:
+    """The sum of the medians of our steps whose names begin alike, each measured once."""
+
+    def find(record: Record) -> Ratio | None:
+        result = record.results.get(identity)
+        names = [each.name for each in result.contenders if each.name.startswith(beginning)] if result else []
+        steps = [samples(record, identity, name) for name in names]
+        if not steps or not all(steps):
+            return None
+        value = sum(statistics.summary(found).median for found in steps if found)
+        return Ratio(value, value, value)
 
     return find
 
@@ -108,6 +123,10 @@ _MANY = "batch/a proof in a batch(proofs=1024)"
 _SPOILT = "batch/one bad in 1,024(proofs=1024)"
 _BATCH_THREADS, _PROVE_THREADS = "batch/threads(proofs=4096)", "prove/threads(constraints=65536)"
 _MEGA, _GIGA = 1e-6, 1e-9
+
+_SERVED, _SINGLE = "services/proofs verified(callers=256)", "services/single proof at half load"
+_ACCEPTED = "services/records of 4 fields accepted"
+_LOG, _LOG_MEMORY = "aggregate/records, steps(records=100000)", "aggregate/memory(records=100000)"
 
 
 def _proof(bits: int) -> str:
@@ -258,5 +277,53 @@ FIGURES = (
         100,
         absolute("paillier/sum of an Arrow file, peak memory beyond the file(bits=3072,rows=1000000)", _MEGA),
         unit="MB",
+    ),
+    Figure(
+        "Services",
+        "verification served, 256 callers of the client, a proof each / the kernel's batch rate, same cores",
+        0.5,
+        0.75,
+        quotient((_SERVED, f"{OURS}, the kernel's own rate"), (_SERVED, f"{OURS}, through the client")),
+        larger=True,
+    ),
+    Figure(
+        "Services",
+        "submissions accepted, one record a call, 128 callers, a second",
+        150,
+        400,
+        absolute(_ACCEPTED, 1.0, inverse=True, contender=f"{OURS}, one record a call"),
+        larger=True,
+    ),
+    Figure(
+        "Services",
+        "99th percentile of a single verification at half load",
+        50,
+        20,
+        absolute(_SINGLE, 1e3, contender=f"{OURS}, through the client, 99th percentile"),
+        unit="ms",
+    ),
+    Figure(
+        "Services",
+        "aggregate query over 100,000 stored records, 3 trustees",
+        10,
+        4,
+        total(_LOG, f"{OURS}, first query: "),
+        unit="s",
+    ),
+    Figure(
+        "Services",
+        "node's memory with 100,000 records",
+        600,
+        300,
+        absolute(_LOG_MEMORY, _MEGA, contender=f"{OURS}, a node alone"),
+        unit="MB",
+    ),
+    Figure(
+        "Services",
+        "start of a node with 100,000 records to ready",
+        5,
+        2,
+        absolute(_LOG, contender=f"{OURS}, node starts"),
+        unit="s",
     ),
 )

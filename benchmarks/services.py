@@ -1,18 +1,17 @@
 """The services under load: what they serve beside what the kernels could do on the same cores.
 
-    python -m benchmarks.services verify submit aggregate         # or some of the three; --quick for a first look
+    python -m benchmarks.services verify submit                   # or one of the two; --quick for a first look
 
 Load and services run in separate processes on the same cores, over gRPC with mutual TLS on loopback. Every figure is
 printed with its ratio to the bound that it must keep; answers are checked.
 
-- ``verify``: proofs of the filing circuit (6 public inputs), the kernel's rate in batches of 4096 on all cores first,
-  then 256 callers who each wait for their answer before they ask again, one proof a request and several; then single
-  requests at half of the rate reached, evenly in time, with their 99th percentile.
+- ``verify``: proofs of the filing circuit (6 public inputs), the kernel's rate in batches of 4096 on all cores first
+  and again afterwards. Then 256 callers who each wait for their verdict before they ask again: through the client of
+  :mod:`services.client`, which sends together what the callers of one process ask; and without it, each in a call of
+  its own with one proof or several. Then single proofs at half of the rate that was reached, evenly in time, with their
+  99th percentile, both ways.
 - ``submit``: records of 4 fields under a key of 3072 bits, proofs made before; one record a call by 128 callers, then
   over streams, then the time that three trustees on the same cores need to verify and keep them all.
-- ``aggregate``: a log of 100,000 records, written below the layer that verifies: ciphertexts are real and all
-  different, proofs are not. A node's start and memory over it, then a query by industry to a node with three trustees,
-  from signing to the verified answer.
 
 Where other work shares the machine, compare the processor times printed beside the rates.
 """
@@ -23,22 +22,23 @@ import json
 import os
 import platform
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 
-from benchmarks.service_network import ENTERPRISES, SCHEMA, Child, NetworkProcess, NodeProcess, dataset, fill, record
+from benchmarks.service_network import ENTERPRISES, SCHEMA, Child, NetworkProcess, dataset, record
 from circuits import filing
 from circuits.record import Opening
 from services.api.zkshare.v1 import submission_pb2, submission_pb2_grpc
 from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
+from services.client import VerificationClient
 from services.identity import Identity, Role
 from services.network import OPERATOR
 from services.server import Address, channel
@@ -65,7 +65,7 @@ SHOWN: list[dict[str, Any]] = []
 def show(what: str, value: float, unit: str, bound: float | None = None, at_least: bool = True, more: str = "") -> None:
     SHOWN.append({"what": what.strip(), "value": value, "unit": unit, "bound": bound, "at_least": at_least})
     ratio = "" if bound is None else f"  {value / bound:7.2f} of {'at least' if at_least else 'at most'} {bound:g}"
-    print(f"{what:<64}{value:>12,.2f} {unit:<9}{ratio}  {more}", flush=True)
+    print(f"{what:<72}{value:>12,.2f} {unit:<9}{ratio}  {more}", flush=True)
 
 
 def own_cpu() -> float:
@@ -117,20 +117,38 @@ async def closed_loop(callers: list[Callable[[], Awaitable[None]]], seconds: flo
 
 
 async def open_loop(calls: list[Callable[[], Awaitable[None]]], rate: float, seconds: float) -> list[float]:
-    """Seconds that each call took, of calls begun evenly in time whatever became of those before."""
+    """Seconds that each call took, of calls begun evenly in time whatever became of those before, sorted.
+
+    Counted from when a call was due: what the load's own process is late by is in it.
+    """
     times: list[float] = []
 
-    async def one(call: Callable[[], Awaitable[None]]) -> None:
-        start = time.monotonic()
+    async def one(call: Callable[[], Awaitable[None]], due: float) -> None:
         await call()
-        times.append(time.monotonic() - start)
+        times.append(time.monotonic() - due)
 
-    start, running = time.monotonic(), []
+    start, running = time.monotonic(), set()
     for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
-        running.append(asyncio.create_task(one(calls[number % len(calls)])))
+        due = start + number / rate
+        if (early := due - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        task = asyncio.create_task(one(calls[number % len(calls)], due))
+        running.add(task)
+        task.add_done_callback(running.discard)
     await asyncio.gather(*running)
     return sorted(times)
+
+
+def kernel_rate(prepared: Any, items: list[Any]) -> tuple[float, float]:
+    """Best of five: proofs a second on all cores, and the processor time of one in seconds."""
+    best, cpu = 0.0, 0.0
+    for _ in range(5):
+        start, before = time.perf_counter(), own_cpu()
+        assert prepared.verify_batch(items, CORES) == []
+        rate = len(items) / (time.perf_counter() - start)
+        if rate > best:
+            best, cpu = rate, (own_cpu() - before) / len(items)
+    return best, cpu
 
 
 async def verify(directory: Path, network: Child, node: Address, quick: bool) -> None:
@@ -139,18 +157,24 @@ async def verify(directory: Path, network: Child, node: Address, quick: bool) ->
     items = [(Proof.from_bytes(proof), [int.from_bytes(x, "big") for x in public]) for proof, public in made]
     many = [items[n % DISTINCT] for n in range(4096)]
     assert prepared.verify_batch(many, CORES) == []
-    best, cpu = 0.0, 0.0
-    for _ in range(5):
-        start, before = time.perf_counter(), own_cpu()
-        assert prepared.verify_batch(many, CORES) == []
-        best, cpu = max(best, len(many) / (time.perf_counter() - start)), (own_cpu() - before) / len(many)
+    best, cpu = kernel_rate(prepared, many)
     show("kernel, batches of 4096", best, "proofs/s", more=f"{cpu * 1e6:.0f} us of processor a proof")
-
+    client = VerificationClient(node, Identity.load(directory / "identities" / "bank"), OPERATOR)
+    await client.start()
     async with channels(directory, "bank", node, CHANNELS) as there:
         stubs = [rpc.VerificationServiceStub(each) for each in there]
         wire = [pb.ProofItem(proof=proof, public_inputs=public) for proof, public in made]
         false = pb.ProofItem(proof=made[0][0], public_inputs=made[1][1])
         assert not (await stubs[0].Verify(pb.VerifyRequest(verifying_key=encoded, item=false))).valid
+        assert not await client.verify(prepared.key, items[0][0], items[1][1])
+
+        def gathered(number: int) -> Callable[[], Awaitable[None]]:
+            proof, public = items[number % DISTINCT]
+
+            async def call() -> None:
+                assert await client.verify(prepared.key, proof, public)
+
+            return call
 
         def single(number: int) -> Callable[[], Awaitable[None]]:
             request = pb.VerifyRequest(verifying_key=encoded, item=wire[number % DISTINCT])
@@ -160,7 +184,7 @@ async def verify(directory: Path, network: Child, node: Address, quick: bool) ->
 
             return call
 
-        def several(number: int, size: int) -> Callable[[], Awaitable[None]]:
+        def several(size: int, number: int) -> Callable[[], Awaitable[None]]:
             request = pb.VerifyBatchRequest(
                 verifying_key=encoded, items=[wire[(number + n) % DISTINCT] for n in range(size)]
             )
@@ -170,22 +194,31 @@ async def verify(directory: Path, network: Child, node: Address, quick: bool) ->
 
             return call
 
-        await closed_loop([single(number) for number in range(CALLERS)], 0.5)
-        rate = 0.0
-        for size in (1, 16, 64):
-            callers = [several(n, size) if size > 1 else single(n) for n in range(CALLERS)]
+        async def served(what: str, call: Callable[[int], Callable[[], Awaitable[None]]], size: int = 1) -> float:
+            callers = [call(number) for number in range(CALLERS)]
+            await closed_loop(callers, 0.5)
             before, mine = (await network.call("usage"))["cpu"], own_cpu()
-            served = size * await closed_loop(callers, seconds)
+            rate = size * await closed_loop(callers, seconds)
             theirs, mine = (await network.call("usage"))["cpu"] - before, own_cpu() - mine
-            rate = rate or served
-            what = "one proof a request" if size == 1 else f"{size} proofs a request"
-            theirs, mine = (1e6 * cpu / served / seconds for cpu in (theirs, mine))
+            theirs, mine = (1e6 * cpu / rate / seconds for cpu in (theirs, mine))
             cost = f"services {theirs:.0f} us, load {mine:.0f} us a proof"
-            show(f"served, {CALLERS} callers, {what}", served, "proofs/s", more=cost)
-            show("  by the kernel's rate", served / best, "", 0.5)
-        times = await open_loop([single(number) for number in range(CHANNELS)], rate / 2, seconds)
-        show("a single proof at half of that load, median", 1000 * times[len(times) // 2], "ms")
-        show("  99th percentile", 1000 * times[len(times) * 99 // 100], "ms", 50, at_least=False)
+            show(f"served, {CALLERS} callers, {what}", rate, "proofs/s", more=cost)
+            show("  by the kernel's rate", rate / best, "", 0.5)
+            return rate
+
+        rates = await served("through the client", gathered), await served("one proof a call", single)
+        for size in (16, 64):
+            await served(f"{size} proofs a call", partial(several, size), size)
+        for what, call, rate in zip(
+            ("through the client", "in a call of its own"), (gathered, single), rates, strict=True
+        ):
+            times = await open_loop([call(number) for number in range(CALLERS)], rate / 2, seconds)
+            show(f"a single proof {what} at half of that load, median", 1000 * times[len(times) // 2], "ms")
+            percentile = 1000 * times[len(times) * 99 // 100]
+            show(f"a single proof {what} at half of that load, 99th percentile", percentile, "ms", 50, at_least=False)
+        again, cpu = kernel_rate(prepared, many)
+        show("kernel again, afterwards", again, "proofs/s", more=f"{cpu * 1e6:.0f} us of processor a proof")
+    await client.stop()
 
 
 async def submit(directory: Path, network: Child, node: Address, quick: bool) -> None:
@@ -240,39 +273,11 @@ async def submit(directory: Path, network: Child, node: Address, quick: bool) ->
         await there.close(None)
 
 
-async def aggregate(directory: Path, count: int) -> None:
-    start = time.monotonic()
-    fill(directory, count)
-    show(f"log of {count:,} records written (below verification)", time.monotonic() - start, "s")
-    for number in (1, 2, 3):
-        shutil.copy(directory / "network/node.sqlite", directory / f"network/trustee-{number}.sqlite")
-        shutil.copytree(directory / "network/node.segments", directory / f"network/trustee-{number}.segments")
-    alone = Child(NodeProcess, directory)
-    node = await alone.ready()
-    show(f"start of a node with {count:,} records", node["start"], "s", 5, at_least=False)
-    more = f"{node['before']:.0f} MB of it before it opens the log"
-    show("  its memory", node["memory"], "MB", 600, at_least=False, more=more)
-    alone.end()
-    network = Child(NetworkProcess, directory)
-    await network.ready()
-    for what in ("first", "second"):
-        before = (await network.call("usage"))["cpu"]
-        seconds, counted = await network.call("query")
-        assert counted == count
-        cpu = f"{(await network.call('usage'))['cpu'] - before:.2f} s of processor"
-        show(f"{what} query over {count:,} records, three trustees", seconds, "s", 10, at_least=False, more=cpu)
-    show("  memory of node, three trustees and all clients in one", (await network.call("usage"))["memory"], "MB")
-    network.end()
-
-
-async def run(what: list[str], quick: bool, records: int) -> None:
+async def run(what: list[str], quick: bool) -> None:
     print(platform.machine(), platform.python_version(), BACKEND, f"{CORES} cores", "grpcio", grpc.__version__)
     for each in what:
         with tempfile.TemporaryDirectory(prefix="zkshare-benchmark-") as name:
             directory = Path(name)
-            if each == "aggregate":
-                await aggregate(directory, records)
-                continue
             network = Child(NetworkProcess, directory)
             try:
                 node = await network.ready()
@@ -283,13 +288,11 @@ async def run(what: list[str], quick: bool, records: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["verify", "submit", "aggregate"], default=[])
+    parser.add_argument("what", nargs="*", choices=["verify", "submit"], default=[])
     parser.add_argument("--quick", action="store_true", help="fewer records and shorter runs")
-    parser.add_argument("--records", type=int, help="records in the log that is summed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     arguments = parser.parse_args()
-    records = arguments.records or (5_000 if arguments.quick else 100_000)
-    asyncio.run(run(arguments.what or ["verify", "submit", "aggregate"], arguments.quick, records))
+    asyncio.run(run(arguments.what or ["verify", "submit"], arguments.quick))
     if arguments.json:
         arguments.json.write_text(json.dumps(SHOWN), encoding="utf-8")
 

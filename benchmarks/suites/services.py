@@ -15,13 +15,15 @@ from benchmarks.case import OURS, Case, Contender, Gap, Options, Trial
 
 VERIFY = {
     "the kernel's own rate": "kernel, batches of 4096",
-    "one proof a request": "served, 256 callers, one proof a request",
-    "16 proofs a request": "served, 256 callers, 16 proofs a request",
-    "64 proofs a request": "served, 256 callers, 64 proofs a request",
+    "through the client": "served, 256 callers, through the client",
+    "one proof a call": "served, 256 callers, one proof a call",
+    "16 proofs a call": "served, 256 callers, 16 proofs a call",
+    "64 proofs a call": "served, 256 callers, 64 proofs a call",
 }
 LATENCY = {
-    "median": "a single proof at half of that load, median",
-    "99th percentile": "99th percentile",
+    f"{way}, {what}": f"a single proof {way} at half of that load, {what}"
+    for way in ("through the client", "in a call of its own")
+    for what in ("median", "99th percentile")
 }
 SUBMIT = {
     "one record a call": "accepted, one record a call, 128 callers",
@@ -59,14 +61,14 @@ _HOW: dict[str, Any] = {"clock": "wall", "cores": 2}
 
 
 @cache
-def measured(what: str, full: bool, records: int = 0) -> dict[str, float]:
+def measured(what: str, full: bool) -> dict[str, float]:
     """What the load program shows, in its own units, by what it is called there; run once a process."""
     from benchmarks.process import run
 
     with tempfile.TemporaryDirectory(prefix="zkshare-bench-") as folder:
         file = Path(folder) / "shown.json"
         command = [sys.executable, "-m", "benchmarks.services", what, "--json", str(file)]
-        run([*command, *([] if full else ["--quick"]), *(["--records", str(records)] if records else [])])
+        run([*command, *([] if full else ["--quick"])])
         return {item["what"]: item["value"] for item in json.loads(file.read_text(encoding="utf-8"))}
 
 
