@@ -79,7 +79,7 @@ class VerificationClient:
         self._identity = identity
         self._operator = operator
         self._timeout = timeout
-        self._columns: dict[VerifyingKey, _Column] = {}
+        self._columns: dict[bytes, _Column] = {}  # by the key's digest
         self._messages: set[asyncio.Task[None]] = set()
         self._closed = True
 
@@ -144,16 +144,23 @@ class VerificationClient:
         self, key: VerifyingKey, items: Iterable[tuple[Proof | bytes, Sequence[int] | bytes]]
     ) -> list[bool]:
         """The verdicts on many proofs with their inputs, in their order; raises as :meth:`verify` for the first."""
-        verdicts = [self._ask(key, proof, public) for proof, public in items]
-        await asyncio.gather(*verdicts, return_exceptions=True)
+        verdicts: list[asyncio.Future[bool]] = []
+        try:
+            for proof, public in items:
+                verdicts.append(self._ask(key, proof, public))
+            await asyncio.gather(*verdicts, return_exceptions=True)
+        except BaseException:
+            for verdict in verdicts:
+                verdict.cancel()
+            raise
         return [verdict.result() for verdict in verdicts]
 
     def _ask(self, key: VerifyingKey, proof: Proof | bytes, public: Sequence[int] | bytes) -> asyncio.Future[bool]:
         if self._closed:
             raise Unreachable("client", "it is closed")
-        column = self._columns.get(key)
+        column = self._columns.get(key.digest())
         if column is None:
-            column = self._columns[key] = _Column(key)
+            column = self._columns[key.digest()] = _Column(key)
             self._loop.call_soon(self._send)  # once everybody who is about to ask has asked
         loop = self._loop
         encoded = proof if isinstance(proof, bytes) else _encoded(proof)
@@ -169,12 +176,12 @@ class VerificationClient:
     def _send(self) -> None:
         """Sends what waits, as long as another message may be on the way."""
         while self._columns and len(self._messages) < ON_THE_WAY:
-            key, column = next(iter(self._columns.items()))
-            del self._columns[key]
+            digest, column = next(iter(self._columns.items()))
+            del self._columns[digest]
             share = max(SHARED_FROM, -(-len(column.items) // (ON_THE_WAY - len(self._messages))))
             items = [column.items.popleft() for _ in range(min(share, column.most, len(column.items)))]
             if column.items:  # behind the other keys
-                self._columns[key] = column
+                self._columns[digest] = column
             if items := [item for item in items if not item.verdict.done()]:  # nobody waits for the others any more
                 task = self._loop.create_task(self._exchange(column, items))
                 self._messages.add(task)
