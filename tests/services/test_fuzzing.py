@@ -143,6 +143,22 @@ def verdicts(target: Target, running: Running, request: Any, answers: Any) -> bo
     return list(answers[0].invalid) == wrong
 
 
+def columns(target: Target, running: Running, request: Any, answers: Any) -> bool:
+    example: Any = target.material.example
+    same_key = request.verifying_key == example.verifying_key
+    right = _rows(example)[0]
+    wrong = [index for index, row in enumerate(_rows(request)) if not same_key or row != right]
+    return sorted([*answers[0].invalid, *(each.index for each in answers[0].malformed)]) == wrong
+
+
+def _rows(request: Any) -> list[tuple[bytes, bytes]]:
+    """The proofs of two columns, each with its inputs."""
+    proofs, inputs = request.proofs, request.public_inputs
+    count = len(proofs) // 256
+    width = len(inputs) // count
+    return [(proofs[256 * n : 256 * (n + 1)], inputs[width * n : width * (n + 1)]) for n in range(count)]
+
+
 def health(target: Target, running: Running, request: Any, answers: Any) -> bool:
     serving = health_pb2.HealthCheckResponse.SERVING
     known = {"", *(service.DESCRIPTOR.full_name for service in running.network.node._server._servicers)}
@@ -174,6 +190,7 @@ RIGHT: dict[str, Right] = {
     "/zkshare.v1.CreditService/Decline": same,
     "/zkshare.v1.VerificationService/Verify": verdict,
     "/zkshare.v1.VerificationService/VerifyBatch": verdicts,
+    "/zkshare.v1.VerificationService/VerifyColumns": columns,
     "/zkshare.v1.TrusteeService/DecryptShare": same,
     "/zkshare.v1.DepartmentService/ListDatasets": same,
     "/zkshare.v1.DepartmentService/GetOpening": same,
