@@ -242,7 +242,7 @@ FIGURES = (
             f"decrypt, {bits} / sf-heu's",
             0.17,
             0.11,
-            first_of(to_peer(_paillier("decrypt", bits), "sf-heu"), to_peer(_paillier("decrypt", bits, 256), "sf-heu")),
+            to_peer(_paillier("decrypt", bits, 256), "sf-heu"),
         )
         for bits in (2048, 3072)
     ),
