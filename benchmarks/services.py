@@ -203,7 +203,7 @@ async def verify(directory: Path, network: Child, node: Address, quick: bool) ->
             theirs, mine = theirs / rate / seconds, mine / rate / seconds
             cost = f"services {1e6 * theirs:.0f} us, load {1e6 * mine:.0f} us a proof"
             show(f"served, {CALLERS} callers, {what}", rate, "proofs/s", more=cost)
-            ratio = f"{cpu / (theirs + mine):.2f} by processor time, whatever else the machine does"
+            ratio = f"{cpu / (theirs + mine):.2f} by processor time"
             show("  by the kernel's rate", rate / best, "", 0.5, more=ratio)
             return rate
 
