@@ -25,7 +25,7 @@ from opentelemetry import trace
 
 from services.audit import AuditLog
 from services.errors import NotPermitted, Unreachable
-from services.identity import PeerIdentity, Role
+from services.identity import Authority, PeerIdentity, Role
 from services.identity import caller as calling_party
 from services.limits import USUAL, Account, Callers, Limits
 from services.metrics import CALL_SECONDS, CALLS, COHORT_REFUSALS
@@ -46,6 +46,7 @@ METHODS: dict[str, frozenset[Role]] = {
     "/zkshare.v1.LogService/GetConsistency": ANYONE,
     "/zkshare.v1.LogService/StreamEntries": frozenset({Role.TRUSTEE}),
     "/zkshare.v1.AggregateService/Query": frozenset({Role.TAX_AGENCY}),
+    "/zkshare.v1.ReleaseService/GetQuery": frozenset({Role.OPERATOR, Role.TRUSTEE}),
     "/zkshare.v1.CreditService/RequestScore": BANK,
     "/zkshare.v1.CreditService/GetScore": BANK,
     "/zkshare.v1.CreditService/ListRequests": ENTERPRISE,
@@ -80,6 +81,7 @@ AUDITED = frozenset(
         "/zkshare.v1.SubmissionService/GetReceipt",
         "/zkshare.v1.LogService/StreamEntries",
         "/zkshare.v1.AggregateService/Query",
+        "/zkshare.v1.ReleaseService/GetQuery",
         "/zkshare.v1.CreditService/RequestScore",
         "/zkshare.v1.CreditService/GetScore",
         "/zkshare.v1.CreditService/ListRequests",
@@ -108,12 +110,15 @@ class Gate(grpc.aio.ServerInterceptor):
     ----------
     party
         Name of the party whose server it guards, for the log.
+    authority
+        Whose certificates callers have, as the transport has checked; it may have taken one back since.
     limits
         What each caller may ask.
     """
 
-    def __init__(self, party: str, limits: Limits = USUAL) -> None:
+    def __init__(self, party: str, authority: Authority, limits: Limits = USUAL) -> None:
         self._party = party
+        self._authority = authority
         self._limits = limits
         self._callers = Callers(limits)
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
@@ -153,6 +158,7 @@ class Gate(grpc.aio.ServerInterceptor):
             entry: _Entry | None = None
             try:
                 caller = calling_party(context)
+                self._authority.check_revoked(caller)
                 with self._callers.call(caller.uri) as account:
                     _permit(method, caller)
                     async with asyncio.timeout(self._limits.seconds):
@@ -178,6 +184,7 @@ class Gate(grpc.aio.ServerInterceptor):
             entry: _Entry | None = None
             try:
                 caller = calling_party(context)
+                self._authority.check_revoked(caller)
                 with self._callers.call(caller.uri) as account:
                     _permit(method, caller)
                     async with asyncio.timeout(limit):
@@ -186,6 +193,7 @@ class Gate(grpc.aio.ServerInterceptor):
                         if entry is not None:  # a stream reveals as it goes: on disk before its first message
                             await entry.open()
                         async for response in behaviour(checked, context):
+                            self._authority.check_revoked(caller)  # a stream may last for years
                             yield response
                         if entry is not None:
                             await entry.close("OK")

@@ -1,5 +1,5 @@
-"""The aggregate service: the operator plans a query, multiplies each cohort's ciphertexts, has the trustees check and
-decrypt, and returns the answer with its receipt.
+"""The aggregate service: the operator plans a query, enters it on the ledger, multiplies each cohort's ciphertexts, has
+the trustees check and decrypt, and returns the answer with its receipt.
 
 Nothing that the operator says here is believed by anybody: trustees work everything out anew, and the querier verifies
 the receipt. A trustee that answers with a wrong share is named and left out; any threshold of others suffice.
@@ -17,53 +17,32 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from homomorphic.ciphertext_rows import sum_of_buffers
 from homomorphic.threshold import PartialDecryption
-from services import statements
 from services.api.zkshare.v1 import aggregate_pb2 as pb
 from services.api.zkshare.v1 import aggregate_pb2_grpc as rpc
 from services.api.zkshare.v1 import trustee_pb2, trustee_pb2_grpc
 from services.api.zkshare.v1.identity_pb2 import Signed
 from services.errors import NotAnchored, NotPermitted, ShareInvalid, TooFewShares
-from services.identity import Identity, PeerIdentity, caller
+from services.identity import Identity, caller
 from services.journal import Journal
 from services.log import Head
 from services.parameters import PublicParameters
 from services.policy import Plan, Rights
-from services.query import Query, parse
-from services.receipts import Answer, Decryption, decryption_context
+from services.receipts import Answer, Decryption, ReleaseEntry, decryption_context
+from services.release_list import ReleaseList
 from services.releases import Releases
 from services.replication import head_message
 from services.server import Workers, answered
+from services.signed_query import Asked, read_query
 from services.status import error_info
 from zkcore.errors import Malformed, Refused, WrongLength
-
-LONGEST_QUERY = 24 * 3600.0
-"""Seconds that a signed query may stay valid."""
 
 SHARE_TIME = 100.0
 """Seconds that a trustee may take, replication included; below the time that a querier waits."""
 
+LAG, LAG_SECONDS = frozenset({"not_anchored", "not_entered"}), 5.0
+"""What a trustee refuses if its view of the chain lags behind the node's, and for how long it is asked again."""
+
 _log = structlog.get_logger("zkshare.aggregate")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A signed query that was read: what is asked, by whom, at which head if it names one, and its digest."""
-
-    query: Query
-    querier: PeerIdentity
-    head_size: int
-    digest: bytes
-
-
-def read_query(signed: Signed, parameters: PublicParameters, rights: Rights, now: float) -> Asked:
-    """Reads a signed query as node and trustees both do: signature, name, expiry, right to the dataset, text."""
-    statement, querier = statements.read(signed, statements.QUERY, pb.QueryStatement, parameters.authority, now)
-    if statement.querier != querier.name:
-        raise NotPermitted("query.querier", "a querier asks in its own name")
-    statements.check_expiry("query.expires_at", statement.expires_at, now, LONGEST_QUERY)
-    query = parse(statement.sql, parameters.schemas)
-    rights.check(querier.role, querier.name, query.dataset)
-    return Asked(query, querier, statement.head_size, statements.digest(statements.QUERY, signed))
 
 
 def products(plan: Plan, journal: Journal, parameters: PublicParameters) -> list[int]:
@@ -87,6 +66,10 @@ class AggregateServicer(rpc.AggregateServiceServicer):
     ----------
     rights
         Who may query which dataset.
+    releases
+        The answers given.
+    release_list
+        The ledger's lists of releases, followed.
     anchor
         Puts the log's current head on the ledger if it is not there yet, and returns it.
     anchored
@@ -99,6 +82,7 @@ class AggregateServicer(rpc.AggregateServiceServicer):
         self,
         journal: Journal,
         releases: Releases,
+        release_list: ReleaseList,
         parameters: PublicParameters,
         rights: Rights,
         identity: Identity,
@@ -109,6 +93,7 @@ class AggregateServicer(rpc.AggregateServiceServicer):
     ) -> None:
         self._journal = journal
         self._releases = releases
+        self._list = release_list
         self._parameters = parameters
         self._rights = rights
         self._identity = identity
@@ -142,18 +127,18 @@ class AggregateServicer(rpc.AggregateServiceServicer):
 
     async def _answer(self, signed: Signed, asked: Asked) -> pb.QueryResponse:
         head = await self._head(asked)
-        plan = await self._workers.run(
-            self._releases.decide,
-            asked.digest,
-            asked.querier.uri,
-            asked.query,
-            self._journal.records(asked.query.dataset),
-            head.size,
-            asked.query.schema.minimum_cohort,
-        )
+        query, records = asked.query, self._journal.records(asked.query.dataset)
         decryptions: tuple[Decryption, ...] = ()
         faults: list[pb.TrusteeFault] = []
-        if plan.cohorts:
+        entry: ReleaseEntry | None = None
+        if not query.fields:
+            decide = self._releases.decide
+            minimum = query.schema.minimum_cohort
+            plan = await self._workers.run(decide, asked.digest, asked.querier.uri, query, records, head.size, minimum)
+        else:
+            entered = await self._list.enter(signed, asked, head.size)
+            head, entry = await self._anchored_at(entered.head_size), ReleaseEntry(entered.number, asked.digest)
+            plan = await self._workers.run(self._releases.check, query, records, head.size, query.schema.minimum_cohort)
             sums = await self._workers.run(products, plan, self._journal, self._parameters)
             shares = await self._ask(self._request(signed, plan, head, sums))
             decryptions, faults = await self._workers.run(self._combine, asked, plan, head, sums, shares)
@@ -162,6 +147,7 @@ class AggregateServicer(rpc.AggregateServiceServicer):
             head=head,
             querier=asked.querier.uri,
             outline=plan.outline,
+            release=entry,
             threshold_key=self._parameters.threshold_key if plan.cohorts else None,
             decryptions=decryptions,
             time=datetime.fromtimestamp(self._clock(), UTC),
@@ -174,8 +160,9 @@ class AggregateServicer(rpc.AggregateServiceServicer):
         """The anchored head at which the query is evaluated: the one decided before, the one named, or the newest."""
         decided = await self._workers.run(self._releases.head_size, asked.digest)
         size = decided or asked.head_size
-        if not size:
-            return await self._anchor()
+        return await self._anchored_at(size) if size else await self._anchor()
+
+    async def _anchored_at(self, size: int) -> Head:
         head = await self._workers.run(self._anchored, size)
         if head is None:
             raise NotAnchored("query.head_size", f"the ledger holds no head of {size} entries")
@@ -202,9 +189,19 @@ class AggregateServicer(rpc.AggregateServiceServicer):
     async def _ask(self, request: trustee_pb2.DecryptShareRequest) -> list[_Shares]:
         """Asks all trustees at once."""
 
+        async def response_of(stub: "trustee_pb2_grpc.TrusteeServiceAsyncStub") -> trustee_pb2.DecryptShareResponse:
+            deadline = time.monotonic() + LAG_SECONDS
+            while True:
+                try:
+                    return await answered(stub.DecryptShare(request, timeout=SHARE_TIME))
+                except Refused as refused:
+                    if refused.check not in LAG or time.monotonic() > deadline:
+                        raise
+                await asyncio.sleep(LAG_SECONDS / 10)
+
         async def ask(trustee: str, stub: "trustee_pb2_grpc.TrusteeServiceAsyncStub") -> _Shares:
             try:
-                response = await answered(stub.DecryptShare(request, timeout=SHARE_TIME))
+                response = await response_of(stub)
                 given = tuple(PartialDecryption.from_bytes(item) for item in response.partial_decryptions)
                 if len(given) != len(request.groups):
                     raise WrongLength("partial_decryptions", "not one share a group")
@@ -231,7 +228,8 @@ class AggregateServicer(rpc.AggregateServiceServicer):
         faults: dict[str, Refused] = {}
         items, places = [], []
         contexts = [
-            decryption_context(asked.query, head, asked.querier.uri, plan.outline, index) for index in range(len(sums))
+            decryption_context(asked.query, head, asked.querier.uri, plan.outline, index, asked.digest)
+            for index in range(len(sums))
         ]
         for answer in answers:
             if isinstance(answer.given, Refused):

@@ -73,8 +73,8 @@ class Department(rpc.DepartmentServiceServicer):
         self._ledger = ledger
         self._workers = workers
         needs = Needs(workers, {"database": lambda: self._database.query("SELECT 1"), "ledger": ledger.latest_head})
-        self._server = Server(identity, config.listen, [self], config.guard, needs)
-        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, self)
+        self._server = Server(identity, config.listen, [self], config.guard, needs, parameters.authority)
+        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, [self])
 
     @property
     def web_address(self) -> Address | None:

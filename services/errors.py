@@ -74,6 +74,18 @@ class LogMismatch(Refused):
     """The log that a node serves is not the one that the ledger's heads commit to."""
 
 
+class NotEntered(Refused):
+    """The ledger's list of releases does not hold the query, so no share of the key is used for it."""
+
+
+class QueryWithheld(Refused):
+    """Nobody gives a query that was entered on the ledger, so nothing behind it in the list can be decided."""
+
+
+class ReleaseLost(Refused):
+    """The ledger's list of releases is not the one that was followed: an entry is gone, or another in its place."""
+
+
 class AnswerMismatch(Refused):
     """An answer does not follow from what proves it."""
 

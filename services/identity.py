@@ -6,10 +6,11 @@ signatures SHA-256 with RFC 6979 nonces, 64 bytes ``r || s`` with the smaller ``
 purpose so that a signature made for one cannot serve another. Private-key arithmetic is OpenSSL's, constant-time for
 this curve. Connections use TLS 1.3 and nothing older (set in ``services/__init__.py``).
 
-:class:`CertificateAuthority` is a development authority: one self-signed key in a file, no revocation, no intermediate
-authorities. An institution's own authority can issue the same certificates: P-256, the URI, the DNS name by which
-clients pin the party (the first 32 hexadecimal digits of the URI's SHA-256, then ``.zkshare.internal``), digital
-signature, client and server authentication. Nothing here protects a machine whose key file was read.
+:class:`CertificateAuthority` is a development authority: one self-signed key in a file, no intermediate authorities.
+What it took back stands on a list of its own (:mod:`services.revocation`), which :class:`Authority` looks at. An
+institution's own authority can issue the same certificates: P-256, the URI, the DNS name by which clients pin the party
+(the first 32 hexadecimal digits of the URI's SHA-256, then ``.zkshare.internal``), digital signature, client and server
+authentication. Nothing here protects a machine whose key file was read.
 """
 
 import os
@@ -36,6 +37,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.files import read_secret, write_secret
+from services.revocation import RevokedCertificates, read, write
 from zkcore.errors import Malformed, Refused, WrongLength
 
 P256_ORDER = 2**256 - 2**224 + 2**192 - 0x4319055258E8617B0C46353D039CDAAF
@@ -65,6 +67,10 @@ class NotIssuedByAuthority(Refused):
 
 class OutsideValidity(Refused):
     """A certificate is used before or after the time it is valid for."""
+
+
+class Revoked(Refused):
+    """A certificate was taken back by its authority before the time it is used at."""
 
 
 class WrongUsage(Refused):
@@ -276,9 +282,20 @@ class Identity:
 
 
 class Authority:
-    """The certificate authority's public side: what every verifier trusts."""
+    """The certificate authority's public side: what every verifier trusts.
 
-    def __init__(self, certificate: x509.Certificate) -> None:
+    Parameters
+    ----------
+    revoked
+        File of the certificates that it took back; there need not be one yet.
+
+    Raises
+    ------
+    Malformed, WrongUsage, OSError
+        The certificate is no authority's; the list is not one of this authority, or cannot be read.
+    """
+
+    def __init__(self, certificate: x509.Certificate, revoked: Path | None = None) -> None:
         try:
             constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -288,15 +305,16 @@ class Authority:
             raise WrongUsage("authority", "not the certificate of an authority")
         _p256_public_key(certificate)
         self._certificate = certificate
+        self._revoked = RevokedCertificates(revoked, certificate)
 
     @classmethod
-    def from_pem(cls, pem: bytes) -> "Authority":
+    def from_pem(cls, pem: bytes, revoked: Path | None = None) -> "Authority":
         """Read the authority's certificate. Raises Malformed or WrongUsage."""
         try:
             certificate = x509.load_pem_x509_certificate(pem)
         except UNREADABLE:
             raise Malformed("authority", "not a PEM certificate") from None
-        return Authority(certificate)
+        return Authority(certificate, revoked)
 
     def to_pem(self) -> bytes:
         """The authority's certificate in PEM."""
@@ -307,6 +325,20 @@ class Authority:
         """SHA-256 of the authority's certificate (32 bytes)."""
         return self._certificate.fingerprint(hashes.SHA256())
 
+    def issued(self, certificate: bytes) -> PeerIdentity:
+        """Read a DER certificate that must come from this authority, whatever the time that it is valid for.
+
+        Raises
+        ------
+        Malformed, WrongUsage, NotIssuedByAuthority
+        """
+        peer = PeerIdentity(certificate)
+        try:
+            peer.x509.verify_directly_issued_by(self._certificate)
+        except (TypeError, InvalidSignature, *UNREADABLE):
+            raise NotIssuedByAuthority("certificate", f"{peer.uri} was issued by someone else") from None
+        return peer
+
     def check(self, certificate: bytes, at: datetime | None = None) -> PeerIdentity:
         """Read a DER certificate that must come from this authority and be valid at a time (now when None).
 
@@ -314,18 +346,21 @@ class Authority:
 
         Raises
         ------
-        Malformed, WrongUsage, NotIssuedByAuthority, OutsideValidity
+        Malformed, WrongUsage, NotIssuedByAuthority, OutsideValidity, Revoked
         """
-        peer = PeerIdentity(certificate)
-        try:
-            peer.x509.verify_directly_issued_by(self._certificate)
-        except (TypeError, InvalidSignature, *UNREADABLE):
-            raise NotIssuedByAuthority("certificate", f"{peer.uri} was issued by someone else") from None
+        peer = self.issued(certificate)
         at = at or datetime.now(UTC)
         peer.check_time(at)
+        self.check_revoked(peer, at)
         if not self._certificate.not_valid_before_utc <= at <= self._certificate.not_valid_after_utc:
             raise OutsideValidity("authority", f"the authority's certificate is not valid at {at.isoformat()}")
         return peer
+
+    def check_revoked(self, peer: PeerIdentity, at: datetime | None = None) -> None:
+        """Raise Revoked if a certificate of this authority was taken back at that time (now when None)."""
+        since = self._revoked.since(peer.x509.serial_number)
+        if since is not None and (at or datetime.now(UTC)) >= since:
+            raise Revoked("certificate", f"{peer.uri} was revoked at {since.isoformat()}")
 
 
 class CertificateAuthority(Authority):
@@ -406,6 +441,18 @@ class CertificateAuthority(Authority):
             .sign(self._key, hashes.SHA256())
         )
         return PeerIdentity(certificate.public_bytes(serialization.Encoding.DER))
+
+    def revoke(self, peers: Iterable[PeerIdentity], file: Path, now: datetime | None = None) -> int:
+        """Put certificates on the list in a file, which is made where there is none; how many are on it then.
+
+        One that is on it keeps its time. Raises NotIssuedByAuthority, Malformed or OSError; nothing is written then.
+        """
+        listed = dict(read(file, self._certificate)) if file.exists() else {}
+        for peer in peers:
+            self.issued(peer.certificate)
+            listed.setdefault(peer.x509.serial_number, now or datetime.now(UTC))
+        write(file, listed, self._certificate, self._key)
+        return len(listed)
 
     def save(self, directory: Path) -> None:
         """Write the authority's certificate and key (mode 0600) into a directory (made, mode 0700)."""

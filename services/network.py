@@ -24,6 +24,7 @@ from services.node import Node, NodeConfig
 from services.parameters import Dataset, PublicParameters
 from services.policy import Rights
 from services.prover import DatasetProver
+from services.revocation import REVOKED_FILE
 from services.server import FREE_PORT, Guard, Workers
 from services.trustee import Trustee, TrusteeConfig
 
@@ -117,7 +118,7 @@ class LocalNetwork:
         self.authority = CertificateAuthority.create()
         self._identities: dict[tuple[Role, str], Identity] = {}
         self.parameters = PublicParameters(
-            authority=Authority.from_pem(self.authority.to_pem()),
+            authority=Authority.from_pem(self.authority.to_pem(), directory / REVOKED_FILE),
             operator=OPERATOR,
             trustees=plan.trustees,
             threshold_key=plan.threshold_key,

@@ -25,6 +25,7 @@ from services.metrics import LEDGER_LAG, LOG_ENTRIES
 from services.parameters import PublicParameters
 from services.policy import Rights
 from services.proving import VerificationServicer
+from services.release_list import ReleaseList, ReleaseServicer
 from services.releases import Releases
 from services.replication import LogServicer
 from services.server import (
@@ -142,9 +143,11 @@ class Node:
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._intake = Intake(self._journal, verifier, self._identity, self._workers, self._clock)
         releases = await run(Releases, self._database, self._clock)
+        self._list = ReleaseList(releases, self._journal, self._parameters, self._ledger, self._workers)
         self._aggregate = AggregateServicer(
             self._journal,
             releases,
+            self._list,
             self._parameters,
             self._config.rights,
             self._identity,
@@ -160,6 +163,7 @@ class Node:
             SubmissionServicer(self._intake, self._journal, self._parameters, self._workers),
             LogServicer(self._journal, lambda: self._anchored, self._workers),
             self._aggregate,
+            ReleaseServicer(lambda: releases, self._workers),
             self._credit,
             self._verification,
         ]
@@ -167,7 +171,8 @@ class Node:
             self._workers,
             {"database": lambda: self._database.query("SELECT 1"), "ledger": lambda: self._ledger.latest_head()},
         )
-        self._server = Server(self._identity, self._config.listen, servicers, self._config.guard, needs)
+        authority = self._parameters.authority
+        self._server = Server(self._identity, self._config.listen, servicers, self._config.guard, needs, authority)
         await self._intake.start()
         await self._verification.start()
         await self._server.start()
@@ -203,6 +208,7 @@ class Node:
             name: channel(self._identity, address, Role.TRUSTEE, name) for name, address in trustees.items()
         }
         self._aggregate.meet(self._channels)
+        self._list.meet(self._channels)
 
     async def anchor(self) -> Head:
         """Puts the log's head on the ledger if it is not there yet; returns it."""

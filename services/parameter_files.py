@@ -2,12 +2,14 @@
 
     network.toml         operator, trustees in the order of their shares, datasets
     authority.pem        certificate of the authority
+    revoked.pem          certificates that it took back (services.revocation); if there are any
     committee.pem        the trustees' threshold key
     <dataset>.toml       schema
     <dataset>.filing     verifying key of the filing circuit
     <dataset>.score      verifying key of the credit-score circuit
 
-Nothing here is secret, and nothing is believed: a party compares it with the digests on the ledger when it starts.
+Nothing here is secret, and nothing is believed: a party compares it with the digests on the ledger when it starts, and
+the list of revoked certificates is signed by the authority.
 """
 
 import json
@@ -21,6 +23,7 @@ from services.files import write_atomically
 from services.identity import Authority
 from services.key_files import load_public, save_public
 from services.parameters import Dataset, PublicParameters
+from services.revocation import REVOKED_FILE
 from zkcore.errors import Malformed
 from zkcore.groth16 import VerifyingKey
 
@@ -57,12 +60,17 @@ def load(folder: Path) -> PublicParameters:
     if set(values) != KEYS or not isinstance(values["operator"], str):
         raise Malformed(NETWORK, f"must have {', '.join(sorted(KEYS))} and nothing else")
     return PublicParameters(
-        authority=Authority.from_pem((folder / AUTHORITY).read_bytes()),
+        authority=load_authority(folder),
         operator=values["operator"],
         trustees=_names(values, "trustees"),
         threshold_key=load_public(ThresholdKey, folder / COMMITTEE),
         datasets=tuple(_dataset(folder, name) for name in sorted(_names(values, "datasets"))),
     )
+
+
+def load_authority(folder: Path) -> Authority:
+    """The authority alone, with its list of revoked certificates, which is read anew whenever it changes."""
+    return Authority.from_pem((folder / AUTHORITY).read_bytes(), folder / REVOKED_FILE)
 
 
 def _dataset(folder: Path, name: str) -> Dataset:

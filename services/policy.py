@@ -15,8 +15,8 @@ Groups below the minimum are merged into ``(other)`` if together they reach it, 
 counts, over public attributes, releases no sum and so makes no atom, but follows the same rule for small groups.
 
 What the rule does not protect against: what a querier knows already (ten records of which a coalition owns nine tell it
-the tenth); one fact that two datasets hold, since each dataset is taken for itself; and releases that whoever runs the
-rule never heard of. Operator and trustees each keep their own list (``services.releases``).
+the tenth); and one fact that two datasets hold, since each dataset is taken for itself. Operator and trustees each keep
+their own list of releases (``services.releases``), in the order of the ledger's (``services.release_list``).
 
 A cohort never mixes Paillier keys.
 """

@@ -20,6 +20,8 @@ def explain(verified: Verified) -> list[str]:
         f"{by if verified.attested else 'counts only, by the word of the operator'}; "
         f"log head of {verified.head.size} entries, on the ledger",
     ]
+    if verified.release is not None:
+        lines.append(f"entered on the ledger as release {verified.release} of {verified.query.dataset}")
     for row in verified.rows:
         values = zip(verified.columns, row.values, strict=True)
         lines.append("  " + ", ".join(f"{name} = {readable(value)}" for name, value in values))
@@ -42,6 +44,7 @@ def as_data(verified: Verified) -> dict[str, Any]:
         "operator": verified.operator.uri,
         "time": verified.time.isoformat(),
         "head": {"size": verified.head.size, "root": verified.head.root.hex()},
+        "release": verified.release,
         "trustees": list(verified.trustees),
         "answers": rows,
         "withheld": [", ".join(group) for group in verified.withheld],

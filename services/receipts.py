@@ -2,10 +2,11 @@
 
 Anyone can check an aggregate receipt offline, with the authority's certificate and what the ledger holds. It shows
 that at least the threshold of trustees, each with its own share of the key, attested to *this* answer: the query, the
-anchored head of the log, the querier, all groups with their sizes and cohorts, which groups were merged and which
-withheld. That is because every partial decryption proves itself under :func:`decryption_context`. What the sums are
-follows from the shares by arithmetic. On the operator's word alone rest the time and expiry, and for a query that only
-counts (so that nothing is decrypted) everything; :attr:`Verified.attested` says which it is.
+anchored head of the log, the querier, its signed request, all groups with their sizes and cohorts, which groups were
+merged and which withheld. That is because every partial decryption proves itself under :func:`decryption_context`. The
+ledger shows that the request was entered in its dataset's list of releases. What the sums are follows from the shares
+by arithmetic. On the operator's word alone rest the time and expiry, and for a query that only counts (so that nothing
+is decrypted, and nothing entered) everything; :attr:`Verified.attested` says which it is.
 
 A receipt shows the sums of *all* fields of a cohort to whoever computes them from the shares, since a record's fields
 are packed into one plaintext; the right to query is therefore a right to a dataset, not to single fields.
@@ -98,7 +99,7 @@ services.identity.WrongUsage
     return read
 
 
-def decryption_context(query: Query, head: Head, querier: str, outline: Outline, group: int) -> bytes:
+def decryption_context(query: Query, head: Head, querier: str, outline: Outline, group: int, request: bytes) -> bytes:
     """What a partial decryption is for: the context that its proof binds (32 bytes).
 
     Operator, trustees and verifiers compute it alike. A share given for one group of one answer to one querier at one
@@ -112,6 +113,8 @@ def decryption_context(query: Query, head: Head, querier: str, outline: Outline,
         Shape of the whole answer: every group's size and cohort, what was merged and withheld, minimum and key.
     group
         Index of the group among ``outline.groups``.
+    request
+        Digest of the signed query, under which it was entered on the ledger (32 bytes).
     """
     parts = (
         query.digest(),
@@ -120,8 +123,9 @@ def decryption_context(query: Query, head: Head, querier: str, outline: Outline,
         outline.digest(),
         group.to_bytes(8, "big"),
         sha256(querier.encode()).digest(),
+        request,
     )
-    return sha256(b"zkshare decryption context v1\x00" + b"".join(parts)).digest()
+    return sha256(b"zkshare decryption context v2\x00" + b"".join(parts)).digest()
 
 
 @dataclass(frozen=True)
@@ -133,17 +137,26 @@ class Decryption:
 
 
 @dataclass(frozen=True)
+class ReleaseEntry:
+    """Where an answer stands in its dataset's list of releases on the ledger, and under which request."""
+
+    number: int
+    request: bytes
+
+
+@dataclass(frozen=True)
 class Answer:
     """An answer with everything that proves it, not yet signed.
 
-    ``threshold_key`` is None and ``decryptions`` is empty for a query that only counts; else there is one decryption a
-    group, in order.
+    ``release`` and ``threshold_key`` are None and ``decryptions`` is empty for a query that only counts; else there is
+    one decryption a group, in order.
     """
 
     query: Query
     head: Head
     querier: str
     outline: Outline
+    release: ReleaseEntry | None
     threshold_key: ThresholdKey | None
     decryptions: tuple[Decryption, ...]
     time: datetime
@@ -161,18 +174,21 @@ class Answer:
             Groups and decryptions do not fit each other, or the shares do not open to sums of so many records.
         """
         if self.threshold_key is None:
-            if self.decryptions or self.outline.key or self.query.fields:
+            if self.decryptions or self.outline.key or self.query.fields or self.release:
                 raise AnswerMismatch("key", "sums without a key, or a key without sums")
             return tuple({} for _ in self.outline.groups)
+        if self.release is None:
+            raise AnswerMismatch("release", "sums of a query that was not entered on the ledger")
         if len(self.decryptions) != len(self.outline.groups) or not self.query.fields:
             raise AnswerMismatch("groups", "not one decryption a group")
         if self.threshold_key.public_key.fingerprint != self.outline.key:
             raise AnswerMismatch("key", "the fingerprint is that of another key")
-        return tuple(self._sums_of(index, self.threshold_key) for index in range(len(self.decryptions)))
+        key, request = self.threshold_key, self.release.request
+        return tuple(self._sums_of(index, key, request) for index in range(len(self.decryptions)))
 
-    def _sums_of(self, index: int, key: ThresholdKey) -> dict[str, int]:
+    def _sums_of(self, index: int, key: ThresholdKey, request: bytes) -> dict[str, int]:
         group, decryption, part = self.outline.groups[index], self.decryptions[index], f"groups[{index}]"
-        context = decryption_context(self.query, self.head, self.querier, self.outline, index)
+        context = decryption_context(self.query, self.head, self.querier, self.outline, index, request)
         key.public_key.check(decryption.product, f"{part}.product")
         try:
             combined = key.combine(decryption.product, decryption.shares, context)
@@ -202,6 +218,7 @@ class Answer:
             "time": write_time(self.time),
             "expires": None if self.expires is None else write_time(self.expires),
             "head": _write_head(self.head),
+            "release": None if self.release is None else _write_release(self.release),
             "minimum": self.outline.minimum,
             "key_fingerprint": self.outline.key.hex(),
             "threshold_key": None if key is None else key.to_bytes().hex(),
@@ -230,7 +247,8 @@ class Verified:
     """What a receipt shows, after every check.
 
     ``attested`` tells whether trustees stand for it with their shares, or, as for a query that only counts, the
-    operator alone; ``trustees`` are the numbers of those that gave a share for every group.
+    operator alone; ``release`` is the number of its entry in the dataset's list of releases, None if it has none;
+    ``trustees`` are the numbers of those that gave a share for every group.
     """
 
     query: Query
@@ -245,7 +263,20 @@ class Verified:
     merged: tuple[tuple[str, ...], ...]
     withheld: tuple[tuple[str, ...], ...]
     attested: bool
+    release: int | None
     trustees: tuple[int, ...] = field(default=())
+
+
+class Entry(Protocol):
+    """An entry of a dataset's list of releases as the ledger holds it."""
+
+    @property
+    def number(self) -> int:
+        """Its number, from 0."""
+
+    @property
+    def head_size(self) -> int:
+        """Size of the head at which the query is evaluated."""
 
 
 class AnchoredHead(Protocol):
@@ -261,6 +292,9 @@ class Ledger(Protocol):
 
     def head(self, size: int) -> AnchoredHead | None:
         """The anchored head of this size, or None."""
+
+    def release(self, dataset: str, request: bytes) -> Entry | None:
+        """The entry of a request in a dataset's list of releases, or None."""
 
     def published(self, kind: str, identifier: bytes) -> bytes | None:
         """The digest published under this kind and identifier, or None."""
@@ -288,7 +322,7 @@ services.identity.WrongUsage
     Expired
         It is past its expiry.
     NotAnchored
-        The ledger does not hold the head, or another schema or threshold key.
+        The ledger does not hold the head or the entry, or another schema or threshold key.
     ShareInvalid, TooFewShares
         A trustee's share does not hold for this answer; fewer than the threshold.
     AnswerMismatch
@@ -317,6 +351,7 @@ services.identity.WrongUsage
         merged=answer.outline.merged,
         withheld=answer.outline.withheld,
         attested=bool(answer.decryptions),
+        release=None if answer.release is None else answer.release.number,
         trustees=tuple(sorted(set.intersection(*shares))) if shares else (),
     )
 
@@ -352,6 +387,7 @@ def read_answer(receipt: bytes) -> tuple[Answer, list[dict[str, int]]]:
     answer = Answer(
         query=query,
         head=_read_head(reader.nested("head")),
+        release=reader.optional("release", lambda name: _read_release(reader.nested(name))),
         querier=querier,
         outline=outline,
         threshold_key=key,
@@ -364,11 +400,15 @@ def read_answer(receipt: bytes) -> tuple[Answer, list[dict[str, int]]]:
 
 
 def _check_anchored(answer: Answer, ledger: Ledger) -> None:
-    """The ledger holds the head, the schema and the key."""
+    """The ledger holds the head, the entry, the schema and the key."""
     schema, key = answer.query.schema, answer.threshold_key
     anchored = ledger.head(answer.head.size)
     if anchored is None or anchored.root != answer.head.root:
         raise NotAnchored("head", "the ledger holds no such head of the log")
+    if answer.release is not None:
+        entry = ledger.release(schema.name, answer.release.request)
+        if entry is None or (entry.number, entry.head_size) != (answer.release.number, answer.head.size):
+            raise NotAnchored("release", "the ledger's list of releases does not hold it there")
     published = ledger.published("schema", schema.schema_id.to_bytes(32, "big"))
     if published != sha256(schema.to_toml().encode()).digest():
         raise NotAnchored("schema", "the ledger holds no such schema")
@@ -455,6 +495,16 @@ def _read_decryption(reader: Reader, key: ThresholdKey | None) -> Decryption:
         raise Malformed(reader.part("shares"), "not in ascending order of trustees, each once")
     reader.end()
     return Decryption(int.from_bytes(product, "big"), shares)
+
+
+def _write_release(release: ReleaseEntry) -> dict[str, Any]:
+    return {"number": release.number, "request": release.request.hex()}
+
+
+def _read_release(reader: Reader) -> ReleaseEntry:
+    release = ReleaseEntry(reader.integer("number", 0, LARGEST_LOG), reader.data("request", HASH_SIZE, HASH_SIZE))
+    reader.end()
+    return release
 
 
 def _write_head(head: Head) -> dict[str, Any]:

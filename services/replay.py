@@ -8,8 +8,8 @@ What identifies a request is worked out from its contents, never taken from the 
 
 - a filing: dataset, subject and period, which the log holds once; the same bytes get the same receipt, others are
   refused as AlreadySubmitted;
-- a query: the digest of the signed statement, which holds 16 random bytes; node and trustees each decide it once, at
-  one head, and after its expiry it is refused as Expired. A trustee's share of it is the same value with a new proof;
+- a query: the digest of the signed statement, which holds 16 random bytes; the ledger takes it once, at one head, and
+  after its expiry it is refused as Expired. A trustee's share of it is the same value with a new proof;
 - a score request: the digest of the signed statement, likewise; it is put down once, and refused after its expiry;
 - an answer to a score request: the request, which takes one answer; the same bytes change nothing, others are refused
   as AlreadyAnswered.
@@ -17,8 +17,8 @@ What identifies a request is worked out from its contents, never taken from the 
 
 from enum import Enum
 
-from services.aggregate import LONGEST_QUERY
 from services.credit import LONGEST_REQUEST
+from services.signed_query import LONGEST_QUERY
 
 
 class Replay(Enum):
@@ -37,6 +37,7 @@ REPLAYS: dict[str, Replay] = {
     "/zkshare.v1.LogService/GetConsistency": Replay.READS,
     "/zkshare.v1.LogService/StreamEntries": Replay.READS,
     "/zkshare.v1.AggregateService/Query": Replay.SAME_ANSWER,
+    "/zkshare.v1.ReleaseService/GetQuery": Replay.READS,
     "/zkshare.v1.CreditService/RequestScore": Replay.SAME_ANSWER,
     "/zkshare.v1.CreditService/GetScore": Replay.READS,
     "/zkshare.v1.CreditService/ListRequests": Replay.READS,

@@ -22,7 +22,7 @@ from services.access import Gate
 from services.audit import AuditHead, AuditLog
 from services.errors import Busy
 from services.health import HealthServicer
-from services.identity import Identity, Role
+from services.identity import Authority, Identity, Role
 from services.limits import MESSAGE_LIMIT, USUAL, Limits
 from services.metrics import WAITING
 from services.status import from_rpc_error
@@ -202,6 +202,8 @@ class Server:
         Limits of its callers, and where its audit log is.
     needs
         What the party cannot work without: it reports itself as not serving while something of it is missing.
+    authority
+        Whose certificates callers have, with its list of revoked ones; the identity's own, without a list, unless told.
     """
 
     def __init__(
@@ -211,6 +213,7 @@ class Server:
         servicers: Iterable[Servicer],
         guard: Guard = GUARD,
         needs: Needs | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self._guard = guard
         self._needs = needs
@@ -220,7 +223,7 @@ class Server:
         self._server: grpc.aio.Server | None = None
         self._health = HealthServicer(servicer.DESCRIPTOR.full_name for servicer in self._servicers)
         self._party = f"{identity.role}/{identity.name}"
-        self.gate = Gate(self._party, self._guard.limits)
+        self.gate = Gate(self._party, authority or identity.authority, self._guard.limits)
         self._noting = Repeated("audit head", self._note_head, NOTE_SECONDS)
         self._watching = Repeated("watch", self._watch, READY_SECONDS)
         self._noted: AuditHead | None = None

@@ -29,6 +29,7 @@ CODES: dict[str, int] = {
     "unauthenticated": code_pb2.UNAUTHENTICATED,
     "not_issued_by_authority": code_pb2.UNAUTHENTICATED,
     "outside_validity": code_pb2.UNAUTHENTICATED,
+    "revoked": code_pb2.UNAUTHENTICATED,
     "not_permitted": code_pb2.PERMISSION_DENIED,
     "wrong_subject": code_pb2.PERMISSION_DENIED,
     "declined": code_pb2.PERMISSION_DENIED,
@@ -39,6 +40,9 @@ CODES: dict[str, int] = {
     "replayed": code_pb2.ALREADY_EXISTS,
     "expired": code_pb2.FAILED_PRECONDITION,
     "not_anchored": code_pb2.FAILED_PRECONDITION,
+    "not_entered": code_pb2.FAILED_PRECONDITION,
+    "query_withheld": code_pb2.FAILED_PRECONDITION,
+    "release_lost": code_pb2.FAILED_PRECONDITION,
     "another_head": code_pb2.FAILED_PRECONDITION,
     "cohort_too_small": code_pb2.FAILED_PRECONDITION,
     "atom_too_small": code_pb2.FAILED_PRECONDITION,
@@ -60,7 +64,7 @@ BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Refusal(Refused):
-    """A refusal that came over the wire; ``check`` is the name the server gave it, ``code`` its gRPC code."""
+    """A refusal that came over the wire, or was kept: ``check`` is the name it was given, ``code`` its gRPC code."""
 
     def __init__(self, check: str, part: str, why: str, code: grpc.StatusCode) -> None:
         super().__init__(part, why)

@@ -2,8 +2,9 @@
 
 For each query it brings its own replica of the log to the anchored head, verifying every entry's proofs, works out from
 the querier's signed text which records the query selects, refuses if the operator claims any other groups, records or
-products, applies the rule of atoms over its own list of releases, writes the release down, and only then decrypts its
-part of the products that it computed itself. A trustee never decrypts a ciphertext that it was merely handed.
+products, applies the rule of atoms over all releases that the ledger holds, writes the release down, and only then
+decrypts its part of the products that it computed itself. A trustee never decrypts a ciphertext that it was merely
+handed, nor anything for a query that is not on the ledger.
 """
 
 import time
@@ -15,10 +16,10 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from homomorphic.threshold import KeyShare
-from services.aggregate import Asked, products, read_query
+from services.aggregate import products
 from services.api.zkshare.v1 import trustee_pb2 as pb
 from services.api.zkshare.v1 import trustee_pb2_grpc as rpc
-from services.errors import CohortMismatch, NotPermitted, ProductMismatch
+from services.errors import CohortMismatch, NotAnchored, NotEntered, NotPermitted, ProductMismatch
 from services.identity import Identity, Role, caller
 from services.journal import Journal
 from services.ledger import Ledger
@@ -26,9 +27,11 @@ from services.log import Head
 from services.parameters import PublicParameters
 from services.policy import Plan, Rights
 from services.receipts import decryption_context
-from services.releases import Releases
+from services.release_list import ReleaseList, ReleaseServicer
+from services.releases import AnotherHead, Releases
 from services.replication import Replica
-from services.server import FREE_PORT, GUARD, Address, Guard, Needs, Repeated, Server, Workers, channel
+from services.server import FREE_PORT, GUARD, Address, Guard, Needs, Repeated, Server, Servicer, Workers, channel
+from services.signed_query import Asked, read_query
 from services.store.opening import open_database, segments_of
 from services.verification import SubmissionVerifier
 from services.web.monitor import second_door
@@ -91,8 +94,9 @@ class Trustee(rpc.TrusteeServiceServicer):
         self._workers = workers
         self._clock = clock
         needs = Needs(workers, {"database": lambda: self._database.query("SELECT 1"), "ledger": ledger.latest_head})
-        self._server = Server(identity, config.listen, [self], config.guard, needs)
-        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, self)
+        servicers: list[Servicer] = [self, ReleaseServicer(lambda: self._releases, workers)]
+        self._server = Server(identity, config.listen, servicers, config.guard, needs, parameters.authority)
+        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, servicers)
         self._following = Repeated("follow", self._follow, config.follow_seconds)
 
     @property
@@ -115,6 +119,10 @@ class Trustee(rpc.TrusteeServiceServicer):
         self._channel = channel(self._identity, self._config.node, Role.OPERATOR, self._parameters.operator)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._replica = Replica(self._journal, verifier, self._ledger, self._channel, self._workers)
+        self._list = ReleaseList(
+            self._releases, self._journal, self._parameters, self._ledger, self._workers, self._reach
+        )
+        self._list.meet({self._parameters.operator: self._channel})
         await self._server.start()
         if self._web:
             await self._web.start()
@@ -144,29 +152,41 @@ class Trustee(rpc.TrusteeServiceServicer):
         if asked.head_size not in (0, head.size):
             raise CohortMismatch("head.size", "the querier asks at another head")
         await self._replica.follow(head)
+        await self._list.follow(asked.query.dataset, request.query)
         return await self._workers.run(self._decrypt, request, asked, head)
 
     async def _follow(self) -> None:
-        """Brings the replica to the newest head on the ledger, so that queries need not wait for it."""
+        """Brings replica and releases to where the ledger is, so that queries need not wait for it."""
         newest = await self._workers.run(self._ledger.latest_head)
         if newest is not None and newest.size > self._journal.size:
             await self._replica.follow(Head(newest.size, newest.root))
+        for dataset in self._parameters.datasets:
+            await self._list.follow(dataset.name)
+
+    async def _reach(self, size: int) -> None:
+        """Brings the replica to a number of entries that some head on the ledger holds."""
+        if self._journal.size < size:
+            newest = await self._workers.run(self._ledger.latest_head)
+            if newest is None or newest.size < size:
+                raise NotAnchored("head", f"the ledger holds no head of the log that reaches {size} entries")
+            await self._replica.follow(Head(newest.size, newest.root))
 
     def _decrypt(self, request: pb.DecryptShareRequest, asked: Asked, head: Head) -> pb.DecryptShareResponse:
-        """Decides, compares, decrypts; runs in a worker thread. The release is on disk before the share is used."""
-        plan = self._releases.decide(
-            asked.digest,
-            asked.querier.uri,
-            asked.query,
-            self._journal.records(asked.query.dataset),
-            head.size,
-            asked.query.schema.minimum_cohort,
-        )
+        """Compares, decrypts; runs in a worker thread. The release is on disk, as all before it."""
+        entered = self._releases.entered(asked.query.dataset, asked.digest)
+        if entered is None:
+            raise NotEntered("query", "the ledger's list of releases does not hold it")
+        if entered.head_size != head.size:
+            raise AnotherHead("head.size", f"the query was entered at the head of {entered.head_size} entries")
+        if entered.refused is not None:
+            raise entered.refused
+        records, minimum = self._journal.records(asked.query.dataset), asked.query.schema.minimum_cohort
+        plan = self._releases.check(asked.query, records, head.size, minimum)
         sums = products(plan, self._journal, self._parameters)
         self._compare(request, plan, sums)
         shares = self._share.partial_decrypt_batch(
             [
-                (product, decryption_context(asked.query, head, asked.querier.uri, plan.outline, index))
+                (product, decryption_context(asked.query, head, asked.querier.uri, plan.outline, index, asked.digest))
                 for index, product in enumerate(sums)
             ]
         )
@@ -174,8 +194,6 @@ class Trustee(rpc.TrusteeServiceServicer):
 
     def _compare(self, request: pb.DecryptShareRequest, plan: Plan, sums: Sequence[int]) -> None:
         """Refuses a request whose groups or products are not those that the trustee found."""
-        if not plan.cohorts:
-            raise CohortMismatch("query", "it only counts; there is nothing to decrypt")
         if len(request.groups) != len(plan.outline.groups):
             raise CohortMismatch("groups", f"the query has {len(plan.outline.groups)} groups at this head")
         for index, (claim, group, product) in enumerate(zip(request.groups, plan.outline.groups, sums, strict=True)):

@@ -114,6 +114,27 @@ def issue(
     say(as_json, data, f"{identity.peer.uri} until {until}: {out}")
 
 
+@app.command("revoke")
+def revoke(
+    folder: Place,
+    certificate: Annotated[list[Path], typer.Argument(help="The certificate.pem of each identity to take back.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take certificates back, from now on: adds to revoked.pem in the authority's folder, and never removes.
+
+    Give every party the file, into its folder of the network's parameters; those that run read it within a second.
+    """
+    from services.identity import CertificateAuthority, PeerIdentity
+    from services.revocation import REVOKED_FILE
+
+    with telling(as_json):
+        peers = [PeerIdentity.from_pem(read_bytes(path)) for path in certificate]
+        count = CertificateAuthority.load(folder).revoke(peers, folder / REVOKED_FILE)
+    file, uris = folder / REVOKED_FILE, [peer.uri for peer in peers]
+    data = {"revoked": uris, "file": str(file), "certificates": count}
+    say(as_json, data, f"revoked {', '.join(uris)}; give every party {file} ({count} certificates)")
+
+
 @app.command("show")
 def show(
     folder: Annotated[Path, typer.Argument(help="Folder of an identity.")],

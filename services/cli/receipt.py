@@ -87,11 +87,11 @@ def _configured(config: Path) -> _Held:
     """What a party's configuration names."""
     from services.configuration import load_public
     from services.connection import open_ledger
-    from services.identity import Authority
+    from services.parameter_files import load_authority
 
     network, place = load_public(config)
     ledger, _ = open_ledger(place)
-    return _Held(Authority.from_pem(read_bytes(network / "authority.pem")), ledger, network)
+    return _Held(load_authority(network), ledger, network)
 
 
 def _told(
@@ -102,8 +102,10 @@ def _told(
 
     from services.identity import Authority
     from services.ledger import EmbeddedProvider, Ledger
+    from services.revocation import REVOKED_FILE
 
-    trusted = Authority.from_pem(read_bytes(authority or (network or beside) / "authority.pem"))
+    folder = authority.parent if authority else network or beside
+    trusted = Authority.from_pem(read_bytes(authority or folder / "authority.pem"), folder / REVOKED_FILE)
     where = ledger or str(beside / "ledger.sqlite")
     address = registry or read_bytes(beside / "registry.txt").decode("ascii", "replace").strip()
     provider = HTTPProvider(where) if "://" in where else EmbeddedProvider(Path(where), read_only=True)

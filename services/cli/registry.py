@@ -81,6 +81,21 @@ def revoke(
     say(as_json, {"role": role, "address": address}, f"{address} has the role {role} no more")
 
 
+@app.command("hand")
+def hand(
+    dataset: Annotated[str, typer.Argument(help="The dataset's name.")],
+    address: Annotated[str, typer.Argument(help="Address of the department's new account, which has the role.")],
+    ledger: Where,
+    registry: Address,
+    key: Key,
+    as_json: AsJson = False,
+) -> None:
+    """Let another account of a department anchor a dataset's records; what was anchored before stays valid."""
+    with telling(as_json), _opened(ledger, registry, key) as opened:
+        opened.hand_dataset(dataset, address)
+    say(as_json, {"dataset": dataset, "address": address}, f"{address} answers for {dataset}")
+
+
 @app.command("publish")
 def publish(
     network: Annotated[Path, typer.Argument(help="Folder of the network's public parameters.")],

@@ -7,7 +7,15 @@
 """
 
 from services.ledger.blocks import LedgerDamaged
-from services.ledger.chain import Anchor, AnchoredHead, Confirmation, Dataset, Ledger, RegisteredScorecard
+from services.ledger.chain import (
+    Anchor,
+    AnchoredHead,
+    Confirmation,
+    Dataset,
+    EnteredRelease,
+    Ledger,
+    RegisteredScorecard,
+)
 from services.ledger.embedded import EmbeddedProvider
 from services.ledger.transactions import LedgerAccount
 
@@ -17,6 +25,7 @@ __all__ = [
     "Confirmation",
     "Dataset",
     "EmbeddedProvider",
+    "EnteredRelease",
     "Ledger",
     "LedgerAccount",
     "LedgerDamaged",

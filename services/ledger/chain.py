@@ -29,7 +29,7 @@ from web3.providers.base import BaseProvider
 
 from services.errors import NotPermitted, Unreachable
 from services.identity import Role
-from services.ledger.errors import REASONS, NotGrowing, TransactionFailed, WrongContract
+from services.ledger.errors import REASONS, AlreadyRegistered, NotGrowing, TransactionFailed, WrongContract
 from services.ledger.sending import GAS_LIMIT, TIMEOUT, Sender, Superseded
 from services.ledger.transactions import LedgerAccount
 from zkcore.errors import Malformed, WrongLength
@@ -84,6 +84,19 @@ class AnchoredHead:
     size: int
     root: bytes
     account: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnteredRelease:
+    """Number ``number`` of a dataset's list of releases: the digest of what was asked, and the head it is answered at.
+
+    Entered at ``time`` (Unix seconds).
+    """
+
+    number: int
+    request: bytes
+    head_size: int
     time: int
 
 
@@ -204,8 +217,12 @@ class Ledger:
         return bool(self._read("roles", account) & _flag(role))
 
     def open_dataset(self, name: str, department: str, schema_id: int) -> Confirmation:
-        """Say once which department (its address) answers for a dataset, and its schema. Administrators."""
+        """Say which department (its address) answers for a dataset and, once, its schema. Administrators."""
         return self._write("open_dataset", _text("dataset", name, 64), department, schema_id)
+
+    def hand_dataset(self, name: str, department: str) -> Confirmation:
+        """Say which department (its address) answers for a dataset from now on; its roots stay. Administrators."""
+        return self._write("hand_dataset", _text("dataset", name, 64), department)
 
     def dataset(self, name: str) -> Dataset | None:
         """A dataset by name; None if none was opened."""
@@ -270,6 +287,27 @@ class Ledger:
         """Every anchored head, oldest first."""
         return tuple(AnchoredHead(*item) for item in self._pages("heads_from"))
 
+    def enter_release(self, dataset: str, request: bytes, head_size: int) -> Confirmation:
+        """Enter a release, by the digest of its request (32 bytes), in its dataset's list. Operators."""
+        return self._write("enter_release", _text("dataset", dataset, 64), _word("request", request), head_size)
+
+    def ensure_release(self, dataset: str, request: bytes, head_size: int) -> None:
+        """Have a release entered, once, whatever became of earlier attempts, as :meth:`ensure_head` does. Operators."""
+        try:
+            self.enter_release(dataset, request, head_size)
+        except AlreadyRegistered:
+            self._chain.wait_until(lambda: self.release(dataset, request) is not None, "the release")
+
+    def release(self, dataset: str, request: bytes) -> EnteredRelease | None:
+        """The entry of a request in a dataset's list of releases; None if it was not entered."""
+        place, item = self._read("release", _text("dataset", dataset, 64), _word("request", request))
+        return EnteredRelease(place - 1, *item) if place else None
+
+    def releases(self, dataset: str, start: int = 0) -> tuple[EnteredRelease, ...]:
+        """The releases entered for a dataset, oldest first, from number ``start``."""
+        items = self._pages("releases_from", _text("dataset", dataset, 64), start=start)
+        return tuple(EnteredRelease(number, *item) for number, item in enumerate(items, start))
+
     def submit_filing(self, dataset: str, inputs: Sequence[int], proof: bytes) -> Confirmation:
         """Have the contract verify a filing and spend the nullifier of its schema, subject and period. Operators.
 
@@ -330,10 +368,10 @@ class Ledger:
             except BadFunctionCallOutput:
                 raise WrongContract("ledger.address", "the registry is not there, or not any more") from None
 
-    def _pages(self, name: str, *arguments: Any) -> Iterator[Any]:
+    def _pages(self, name: str, *arguments: Any, start: int = 0) -> Iterator[Any]:
         # All pages of one block, so that they fit together.
-        block, start = self._chain.settled(), 0
-        page = self._read_at(block, name, *arguments, 0)
+        block = self._chain.settled()
+        page = self._read_at(block, name, *arguments, start)
         while page:
             yield from page
             start += len(page)

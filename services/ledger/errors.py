@@ -47,7 +47,7 @@ class TransactionFailed(Refused):
 REASONS: dict[str, tuple[type[Refused], str]] = {
     "already_registered": (AlreadyRegistered, "there is an entry of this name, and entries are made once"),
     "malformed": (Malformed, "an argument is empty, or names no department"),
-    "not_anchored": (NotAnchored, "the department never anchored this root for the dataset"),
+    "not_anchored": (NotAnchored, "the department never anchored this root for the dataset, or no head reaches so far"),
     "not_growing": (NotGrowing, "it does not come after the last one"),
     "not_on_curve": (NotOnCurve, "a point is off its curve or outside the subgroup of prime order"),
     "not_permitted": (NotPermitted, "the account has no right to do this"),

@@ -3,7 +3,8 @@
 """
 @title zkshare registry
 @license Apache-2.0
-@notice Commitments to enterprises' records, heads of the submission log, and on-chain verification of filings.
+@notice Commitments to enterprises' records, heads of the submission log, lists of releases, and on-chain verification of
+        filings.
 @dev Every refusal reverts with a reason that names the check: not_permitted, malformed, out_of_range, not_growing,
      already_registered, unknown_dataset, not_anchored, unknown_verifying_key, not_on_curve, point_at_infinity,
      wrong_schema, nullifier_spent, proof_invalid, precompile_missing. Nothing here holds or moves currency.
@@ -34,6 +35,11 @@ struct Head:
     account: address
     time: uint256
 
+struct Release:
+    request: bytes32
+    head_size: uint256
+    time: uint256
+
 struct Scorecard:
     account: address
     time: uint256
@@ -58,6 +64,10 @@ event DatasetOpened:
     schema_id: indexed(uint256)
     dataset: String[64]
 
+event DatasetHanded:
+    department: indexed(address)
+    dataset: String[64]
+
 event Anchored:
     root: indexed(uint256)
     account: indexed(address)
@@ -69,6 +79,13 @@ event HeadAnchored:
     size: indexed(uint256)
     account: indexed(address)
     root: bytes32
+
+event ReleaseEntered:
+    request: indexed(bytes32)
+    account: indexed(address)
+    number: uint256
+    head_size: uint256
+    dataset: String[64]
 
 event ScorecardRegistered:
     model_hash: indexed(uint256)
@@ -111,6 +128,8 @@ anchor_lists: HashMap[String[64], DynArray[Anchor, 4294967296]]
 anchored_roots: HashMap[String[64], HashMap[uint256, bool]]
 head_list: DynArray[Head, 4294967296]
 head_places: HashMap[uint256, uint256]
+release_lists: HashMap[String[64], DynArray[Release, 4294967296]]
+release_places: HashMap[String[64], HashMap[bytes32, uint256]]
 scorecards: HashMap[uint256, Scorecard]
 digests: HashMap[String[32], HashMap[bytes32, bytes32]]
 verifying_keys: HashMap[uint256, VerifyingKey]
@@ -159,7 +178,7 @@ def revoke(account: address, role: Role):
 @external
 def open_dataset(dataset: String[64], department: address, schema_id: uint256):
     """
-    @notice Say once which department answers for a dataset, and which schema all its records have. Administrators only.
+    @notice Say which department answers for a dataset and, once, which schema all its records have. Administrators only.
     """
     self._only(Role.ADMIN)
     assert len(dataset) != 0 and Role.DEPARTMENT in self.roles[department], "malformed"
@@ -168,6 +187,19 @@ def open_dataset(dataset: String[64], department: address, schema_id: uint256):
     self.datasets[dataset] = Dataset(department=department, schema_id=schema_id)
     self.dataset_names.append(dataset)
     log DatasetOpened(department=department, schema_id=schema_id, dataset=dataset)
+
+
+@external
+def hand_dataset(dataset: String[64], department: address):
+    """
+    @notice Say which department's account answers for a dataset from now on, e.g. in place of one whose key was lost.
+            Roots that were anchored before stay valid. Administrators only.
+    """
+    self._only(Role.ADMIN)
+    assert self.datasets[dataset].department != empty(address), "unknown_dataset"
+    assert Role.DEPARTMENT in self.roles[department], "malformed"
+    self.datasets[dataset].department = department
+    log DatasetHanded(department=department, dataset=dataset)
 
 
 @external
@@ -206,6 +238,26 @@ def anchor_head(size: uint256, root: bytes32):
     self.head_list.append(Head(size=size, root=root, account=msg.sender, time=block.timestamp))
     self.head_places[size] = count + 1
     log HeadAnchored(size=size, account=msg.sender, root=root)
+
+
+@external
+def enter_release(dataset: String[64], request: bytes32, head_size: uint256):
+    """
+    @notice Enter a release in its dataset's list, once, before anything of it is decrypted: trustees decide on the
+            entries in this order, and on nothing else. Operators only.
+    @param request Digest of the query that its querier signed.
+    @param head_size Size of the log's head at which the query is evaluated; not beyond the newest anchored one.
+    """
+    self._only(Role.OPERATOR)
+    assert self.datasets[dataset].department != empty(address), "unknown_dataset"
+    assert request != empty(bytes32) and head_size != 0, "malformed"
+    heads: uint256 = len(self.head_list)
+    assert heads != 0 and head_size <= self.head_list[heads - 1].size, "not_anchored"
+    assert self.release_places[dataset][request] == 0, "already_registered"
+    count: uint256 = len(self.release_lists[dataset])
+    self.release_lists[dataset].append(Release(request=request, head_size=head_size, time=block.timestamp))
+    self.release_places[dataset][request] = count + 1
+    log ReleaseEntered(request=request, account=msg.sender, number=count, head_size=head_size, dataset=dataset)
 
 
 @external
@@ -315,7 +367,7 @@ def datasets_from(start: uint256) -> DynArray[String[64], PAGE]:
 @view
 def is_root(dataset: String[64], root: uint256) -> bool:
     """
-    @notice Whether the dataset's department ever anchored this root for it.
+    @notice Whether a department that answered for the dataset ever anchored this root for it.
     """
     return self.anchored_roots[dataset][root]
 
@@ -365,6 +417,31 @@ def heads_from(start: uint256) -> DynArray[Head, PAGE]:
         if start + i >= len(self.head_list):
             break
         page.append(self.head_list[start + i])
+    return page
+
+
+@external
+@view
+def release(dataset: String[64], request: bytes32) -> (uint256, Release):
+    """
+    @notice Place of a request in a dataset's list of releases, counted from 1, and its entry; zeros if it was not
+            entered.
+    """
+    place: uint256 = self.release_places[dataset][request]
+    return place, empty(Release) if place == 0 else self.release_lists[dataset][place - 1]
+
+
+@external
+@view
+def releases_from(dataset: String[64], start: uint256) -> DynArray[Release, PAGE]:
+    """
+    @notice Releases entered for a dataset, oldest first, from number `start`, at most PAGE of them.
+    """
+    page: DynArray[Release, PAGE] = []
+    for i: uint256 in range(PAGE):
+        if start + i >= len(self.release_lists[dataset]):
+            break
+        page.append(self.release_lists[dataset][start + i])
     return page
 
 

@@ -62,8 +62,8 @@ class Monitor:
 
 
 def second_door(
-    identity: Identity, listen: Address, authority: Authority, server: Server, servicer: Servicer
+    identity: Identity, listen: Address, authority: Authority, server: Server, servicers: list[Servicer]
 ) -> WebServer:
-    """The second door of a party with one service and no page: what watches over it, and the service as JSON."""
+    """The second door of a party without a page: what watches over it, and its services as JSON."""
     application = Starlette(routes=Monitor(authority, server.ready).routes)
-    return WebServer(identity, listen, routed(application, ConnectApplication(server.gate, [servicer])))
+    return WebServer(identity, listen, routed(application, ConnectApplication(server.gate, servicers)))

@@ -128,7 +128,7 @@ class Targets:
         self.by_path: dict[str, Target] = {}
 
     async def make(self, flows: Flows) -> None:
-        handlers, gate = Handlers(), Gate("fuzzed")
+        handlers, gate = Handlers(), Gate("fuzzed", self.running.network.parameters.authority)
         for server in reversed(self.servers):  # gRPC's own services are those of the node
             join(server, handlers)
         requests, texts = {name: message.SerializeToString() for name, message in OF_GRPC.items()}, []

@@ -24,6 +24,7 @@ CARRIED: dict[str, type[Message]] = {
 SIGNED: dict[str, type[Message]] = {
     "zkshare.v1.QueryRequest.query": QueryStatement,
     "zkshare.v1.DecryptShareRequest.query": QueryStatement,
+    "zkshare.v1.GetQueryResponse.query": QueryStatement,
     "zkshare.v1.RequestScoreRequest.request": ScoreStatement,
     "zkshare.v1.ListRequestsResponse.requests": ScoreStatement,
     "zkshare.v1.WatchRequestsResponse.request": ScoreStatement,

@@ -182,6 +182,7 @@ RIGHT: dict[str, Right] = {
     "/zkshare.v1.LogService/GetConsistency": consistency,
     "/zkshare.v1.LogService/StreamEntries": entries,
     "/zkshare.v1.AggregateService/Query": same,
+    "/zkshare.v1.ReleaseService/GetQuery": same,
     "/zkshare.v1.CreditService/RequestScore": same,
     "/zkshare.v1.CreditService/GetScore": score,
     "/zkshare.v1.CreditService/ListRequests": same,

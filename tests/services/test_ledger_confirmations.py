@@ -219,6 +219,23 @@ def test_a_chain_without_a_base_fee() -> None:
         assert "baseFeePerGas" not in ask(provider, "eth_getBlockByNumber", "latest", False)
 
 
+def test_blocks_of_a_chain_with_proof_of_authority(slow: tuple[HTTPProvider, Ledger]) -> None:
+    """Their extraData holds the validators' seals, and is longer than Ethereum allows."""
+    provider, ledger = slow
+
+    def sealed(params: Any) -> Any:
+        answer: Any = provider.make_request("eth_getBlockByNumber", params)  # type: ignore[arg-type]
+        return {**answer, "result": {**answer["result"], "extraData": "0x" + "5a" * 97}}
+
+    there = Ledger(
+        Meddled(provider, "eth_getBlockByNumber", sealed), ledger.address, ledger.account, confirmations=DEPTH
+    )
+    future = in_background(there.register_scorecard, 97)
+    with mining(provider):
+        assert future.result(60).gas_used
+    assert ledger.scorecard(97) is not None
+
+
 def test_another_chain_or_contract_is_refused(slow: tuple[HTTPProvider, Ledger]) -> None:
     provider, ledger = slow
     with pytest.raises(WrongChain):

@@ -23,6 +23,7 @@ from services.errors import NotAnchored, NotPermitted, ProofInvalid, Unreachable
 from services.identity import Role
 from services.ledger import Ledger, LedgerAccount
 from services.ledger.errors import NullifierSpent, TransactionFailed
+from services.ledger.sending import GAS_LIMIT
 from zkcore.errors import OutOfRange
 
 ANVIL = shutil.which("anvil")
@@ -68,6 +69,9 @@ def test_the_main_job_over_rpc() -> None:
         assert ledger.verifying_key_digest(SCHEMA) == KEY.verifying_key().digest()
         ledger.anchor("filing", 1, ROOT, 3)
         ledger.anchor_head(5, b"\5" * 32)
+        done = ledger.enter_release("filing", b"\6" * 32, 5)
+        sent = Web3(provider).eth.get_transaction(done.transaction)  # type: ignore[arg-type]
+        assert (sent["type"], sent["gas"], sent["gasPrice"]) == (0, GAS_LIMIT, 0)
         ledger.register_scorecard(R - 1)
         ledger.publish("schema", b"\1" * 32, b"\2" * 32)
         assert ledger.verify_filing(INPUTS, to_bytes(PROOF))
@@ -75,6 +79,10 @@ def test_the_main_job_over_rpc() -> None:
         # A reader that knows the address alone sees it all.
         reader = Ledger(provider, ledger.address)
         assert [anchor.root for anchor in reader.roots("filing")] == [ROOT]
+        assert [(each.number, each.request, each.head_size) for each in reader.releases("filing")] == [
+            (0, b"\6" * 32, 5)
+        ]
+        assert reader.release("filing", b"\6" * 32) == reader.releases("filing")[0]
         assert [head.root for head in reader.heads()] == [b"\5" * 32]
         assert reader.published("schema", b"\1" * 32) == b"\2" * 32
         assert reader.nullifier_spent(SCHEMA, INPUTS[2], INPUTS[3])

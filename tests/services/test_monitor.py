@@ -58,7 +58,7 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     identity, service = authority.issue(Role.OPERATOR, "node"), LogService()
     needs = Needs(workers, {name: lambda name=name: made.check(name) for name in ("database", "ledger")})
     server = Server(identity, FREE_PORT, [service], Guard(audit=tmp_path / "audit"), needs)
-    made = Watched(server, second_door(identity, FREE_PORT, identity.authority, server, service), authority)
+    made = Watched(server, second_door(identity, FREE_PORT, identity.authority, server, [service]), authority)
     await server.start()
     await made.door.start()
     yield made

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from homomorphic.threshold import KeyShare
-from services import scoring, statements
+from services import scoring, signed_query, statements
 from services.access import METHODS
 from services.aggregate import products
 from services.api.zkshare.v1 import aggregate_pb2, submission_pb2, trustee_pb2, trustee_pb2_grpc
@@ -293,7 +293,7 @@ async def test_an_agent_that_watches_answers_by_itself(running: Running) -> None
 # What a trustee refuses when an operator lies to it.
 
 
-def signed_query(running: Running, sql: str, signer: Identity | None = None, **changes: Any) -> Signed:
+def signed(running: Running, sql: str, signer: Identity | None = None, **changes: Any) -> Signed:
     network = running.network
     terms: dict[str, Any] = {
         "querier": "tax-agency",
@@ -315,7 +315,7 @@ def claimed(running: Running, sql: str, signer: Identity | None = None, **change
     key = network.parameters.threshold_key.public_key
     sums = products(decided, journal, network.parameters)
     return trustee_pb2.DecryptShareRequest(
-        query=signed_query(running, sql, signer, **changes),
+        query=signed(running, sql, signer, **changes),
         head=head_message(Head(newest.size, newest.root)),
         outline_digest=decided.outline.digest(),
         groups=[
@@ -331,6 +331,14 @@ def claimed(running: Running, sql: str, signer: Identity | None = None, **change
     )
 
 
+def enter(running: Running, request: Any) -> Any:
+    """Has the operator enter a claim's query on the ledger, and serve it; returns the claim."""
+    node, digest = running.network.node, signed_query.digest(request.query)
+    node._list._releases.keep_query(digest, statements.canonical(request.query))
+    node._ledger.enter_release("filing", digest, request.head.size)
+    return request
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def trustee(running: Running) -> AsyncIterator[Any]:
     """A stub of a trustee under the operator's identity."""
@@ -342,6 +350,8 @@ async def trustee(running: Running) -> AsyncIterator[Any]:
 
 async def test_trustees_refuse_what_they_did_not_work_out_themselves(running: Running, trustee: Any) -> None:
     honest = claimed(running, "SELECT SUM(sales) FROM filing WHERE industry = 'steel'")
+    assert (await refused(answered(trustee.DecryptShare(honest)))).check == "not_entered"
+    enter(running, honest)
     key = running.network.parameters.threshold_key.public_key
 
     async def check(**changes: Any) -> str:
@@ -374,7 +384,7 @@ async def test_trustees_hold_queries_to_their_own_policy(running: Running, relea
     two = "SELECT SUM(sales) FROM filing WHERE industry IN ('steel', 'glass')"
     bank, other = network.identity(Role.BANK, "bank"), network.identity(Role.TAX_AGENCY, "another agency")
     cases = [
-        (claimed(running, two), "atom_too_small"),
+        (enter(running, claimed(running, two)), "atom_too_small"),
         (claimed(running, steel, bank, querier="bank"), "not_permitted"),
         (claimed(running, steel, other, querier="another agency"), "not_permitted"),
         (claimed(running, steel, other), "not_permitted"),
@@ -389,8 +399,9 @@ async def test_trustees_hold_queries_to_their_own_policy(running: Running, relea
         assert (await refused(answered(trustee.DecryptShare(request)))).check == check
     counting = claimed(running, steel)
     sql = "SELECT COUNT(*) FROM filing WHERE industry = 'steel'"
-    counting.query.CopyFrom(signed_query(running, sql))
-    assert (await refused(answered(trustee.DecryptShare(counting)))).check == "cohort_mismatch"
+    counting.query.CopyFrom(signed(running, sql))
+    assert (await refused(answered(trustee.DecryptShare(counting)))).check == "not_entered"
+    assert (await refused(answered(trustee.DecryptShare(enter(running, counting))))).check == "cohort_mismatch"
 
 
 async def test_trustees_refuse_an_operator_of_another_name(running: Running) -> None:

@@ -16,6 +16,7 @@ from homomorphic.threshold import KeyShare, ThresholdKey, deal
 from services import documents
 from services.errors import AnswerMismatch, BadSignature, Expired, NotAnchored, ShareInvalid, TooFewShares
 from services.identity import CertificateAuthority, Identity, NotIssuedByAuthority, OutsideValidity, Role, WrongUsage
+from services.ledger import EnteredRelease
 from services.log import Head, MerkleLog, leaf_hash
 from services.policy import Plan, Records, Released, plan
 from services.query import parse
@@ -24,6 +25,7 @@ from services.receipts import (
     SUBMISSION,
     Answer,
     Decryption,
+    ReleaseEntry,
     SubmissionReceipt,
     Verified,
     decryption_context,
@@ -47,6 +49,7 @@ COMPANIES = [  # category, sales, profits, assets
 ]
 SQL = "SELECT category, COUNT(*), SUM(sales) AS revenue, SUM(profits), AVG(assets) FROM filing GROUP BY category"
 HEAD = Head(9, sha256(b"head").digest())
+RELEASE = ReleaseEntry(0, sha256(b"request").digest())
 
 
 class Committee:
@@ -70,11 +73,11 @@ class Committee:
         decryptions = []
         for index, cohort in enumerate(planned.cohorts):
             product = self.key.public_key.sum([self.ciphertexts[i] for i in cohort.positions.tolist()])
-            context = decryption_context(planned.query, HEAD, querier, planned.outline, index)
+            context = decryption_context(planned.query, HEAD, querier, planned.outline, index, RELEASE.request)
             shares = tuple(self.shares[i - 1].partial_decrypt(product, context) for i in trustees)
             decryptions.append(Decryption(product, shares))
-        key = self.key if decryptions else None
-        return Answer(planned.query, HEAD, querier, planned.outline, key, tuple(decryptions), TIME)
+        key, release = (self.key, RELEASE) if decryptions else (None, None)
+        return Answer(planned.query, HEAD, querier, planned.outline, release, key, tuple(decryptions), TIME)
 
 
 class DigestsAndHeads:
@@ -82,6 +85,7 @@ class DigestsAndHeads:
 
     def __init__(self, key: ThresholdKey) -> None:
         self.heads = {HEAD.size: HEAD}
+        self.releases = {("filing", RELEASE.request): EnteredRelease(RELEASE.number, RELEASE.request, HEAD.size, 1)}
         self.digests = {
             ("schema", FILING.schema_id.to_bytes(32, "big")): sha256(FILING.to_toml().encode()).digest(),
             ("threshold_key", key.fingerprint): sha256(key.to_bytes()).digest(),
@@ -89,6 +93,9 @@ class DigestsAndHeads:
 
     def head(self, size: int) -> Head | None:
         return self.heads.get(size)
+
+    def release(self, dataset: str, request: bytes) -> EnteredRelease | None:
+        return self.releases.get((dataset, request))
 
     def published(self, kind: str, identifier: bytes) -> bytes | None:
         return self.digests.get((kind, identifier))
@@ -146,10 +153,10 @@ def test_merged_groups_and_extreme_values(committee: Committee) -> None:
     )
     planned = plan(parse(sql, SCHEMAS), records, HEAD.size, Released(), 3)
     product = committee.key.public_key.sum([committee.ciphertexts[i] for i in (0, 1, 2, 3, 7, 8)])
-    context = decryption_context(planned.query, HEAD, QUERIER, planned.outline, 0)
+    context = decryption_context(planned.query, HEAD, QUERIER, planned.outline, 0, RELEASE.request)
     shares = tuple(share.partial_decrypt(product, context) for share in committee.shares)
     decryption = Decryption(product, shares)
-    answer = Answer(planned.query, HEAD, QUERIER, planned.outline, committee.key, (decryption,), TIME)
+    answer = Answer(planned.query, HEAD, QUERIER, planned.outline, RELEASE, committee.key, (decryption,), TIME)
     shown = check(committee, answer.sign(OPERATOR))
     (row,) = shown.rows
     assert row.other and row.count == 6
@@ -285,9 +292,14 @@ def test_only_an_operator_of_the_authority_signs(committee: Committee, receipt: 
 
 
 def test_the_ledger_must_agree(committee: Committee, receipt: bytes) -> None:
-    for attack in ("no head", "another head", "no schema", "another schema", "no key", "another key"):
+    places = [EnteredRelease(1, RELEASE.request, 9, 1), EnteredRelease(0, RELEASE.request, 8, 1)]
+    for attack in ("no head", "another head", "no schema", "another schema", "no key", "another key", *places, None):
         ledger = DigestsAndHeads(committee.key)
-        if "head" in attack:
+        if attack is None:
+            ledger.releases = {("another", RELEASE.request): EnteredRelease(0, RELEASE.request, 9, 1)}
+        elif isinstance(attack, EnteredRelease):
+            ledger.releases = {("filing", RELEASE.request): attack}
+        elif "head" in attack:
             ledger.heads = {} if attack == "no head" else {9: Head(9, bytes(32))}
         else:
             (name,) = (name for name in ledger.digests if attack.split()[1] in name[0])
@@ -302,6 +314,9 @@ def test_shares_hold_for_one_answer_only(committee: Committee, receipt: bytes) -
     """Whatever the operator puts around the shares, they prove themselves only where the trustees gave them."""
     content = json.loads(receipt)
     committee.ledger.heads[10] = Head(10, bytes(32))
+    for number, size in ((1, HEAD.size), (2, 10)):
+        request = sha256(bytes([number])).digest()
+        committee.ledger.releases["filing", request] = EnteredRelease(number, request, size, 1)
     swapped = copy.deepcopy(content["groups"])
     swapped[0]["decryption"], swapped[1]["decryption"] = swapped[1]["decryption"], swapped[0]["decryption"]
     fewer = [content["groups"][0]]
@@ -311,7 +326,8 @@ def test_shares_hold_for_one_answer_only(committee: Committee, receipt: bytes) -
     later = {"size": 10, "root": "00" * 32}
     for change in (
         {"querier": "zkshare://bank/first"},
-        {"head": later},
+        {"release": {"number": 1, "request": sha256(b"\1").hexdigest()}},
+        {"head": later, "release": {"number": 2, "request": sha256(b"\2").hexdigest()}},
         {"query": other_query.text, "query_digest": other_query.digest().hex()},
         {"groups": swapped},
         {"groups": fewer, "withheld": [["Food"], ["Media"], ["Oil"]]},
@@ -358,6 +374,8 @@ def test_an_answer_that_does_not_fit_together_is_not_signed(committee: Committee
         replace(answer, decryptions=answer.decryptions[:1]),
         replace(answer, threshold_key=None),
         replace(answer, threshold_key=None, decryptions=()),
+        replace(answer, release=None),
+        replace(committee.answer("SELECT category, COUNT(*) FROM filing GROUP BY category"), release=RELEASE),
         replace(answer, outline=other_key),
         replace(answer, query=parse("SELECT category, COUNT(*) FROM filing GROUP BY category", SCHEMAS)),
     ):
@@ -369,26 +387,28 @@ def test_a_product_of_more_records_than_counted(committee: Committee) -> None:
     """Trustees that all cheat could attest to a wrong cohort; sums beyond what it can hold are noticed even then."""
     planned = committee.plan("SELECT SUM(assets) FROM filing WHERE category = 'Oil'")
     product = committee.key.public_key.sum(committee.ciphertexts[:4])
-    context = decryption_context(planned.query, HEAD, QUERIER, planned.outline, 0)
+    context = decryption_context(planned.query, HEAD, QUERIER, planned.outline, 0, RELEASE.request)
     shares = tuple(share.partial_decrypt(product, context) for share in committee.shares[:2])
-    answer = Answer(planned.query, HEAD, QUERIER, planned.outline, committee.key, (Decryption(product, shares),), TIME)
+    decryption = Decryption(product, shares)
+    answer = Answer(planned.query, HEAD, QUERIER, planned.outline, RELEASE, committee.key, (decryption,), TIME)
     with pytest.raises(AnswerMismatch):
         answer.sign(OPERATOR)
 
 
 def test_context_binds_every_part(committee: Committee) -> None:
     planned = committee.plan(SQL)
-    query, outline = planned.query, planned.outline
+    query, outline, request = planned.query, planned.outline, RELEASE.request
     contexts = {
-        decryption_context(query, HEAD, QUERIER, outline, 0),
-        decryption_context(query, HEAD, QUERIER, outline, 1),
-        decryption_context(query, Head(10, HEAD.root), QUERIER, outline, 0),
-        decryption_context(query, Head(9, bytes(32)), QUERIER, outline, 0),
-        decryption_context(query, HEAD, QUERIER + "x", outline, 0),
-        decryption_context(query, HEAD, QUERIER, replace(outline, withheld=()), 0),
-        decryption_context(parse("SELECT SUM(sales) FROM filing", SCHEMAS), HEAD, QUERIER, outline, 0),
+        decryption_context(query, HEAD, QUERIER, outline, 0, request),
+        decryption_context(query, HEAD, QUERIER, outline, 1, request),
+        decryption_context(query, Head(10, HEAD.root), QUERIER, outline, 0, request),
+        decryption_context(query, Head(9, bytes(32)), QUERIER, outline, 0, request),
+        decryption_context(query, HEAD, QUERIER + "x", outline, 0, request),
+        decryption_context(query, HEAD, QUERIER, replace(outline, withheld=()), 0, request),
+        decryption_context(parse("SELECT SUM(sales) FROM filing", SCHEMAS), HEAD, QUERIER, outline, 0, request),
+        decryption_context(query, HEAD, QUERIER, outline, 0, bytes(32)),
     }
-    assert len(contexts) == 7
+    assert len(contexts) == 8
 
 
 def test_against_a_real_ledger(committee: Committee, receipt: bytes, tmp_path) -> None:
@@ -402,6 +422,12 @@ def test_against_a_real_ledger(committee: Committee, receipt: bytes, tmp_path) -
         verify(receipt, AUTHORITY, ledger)
     ledger.grant(admin.address, Role.OPERATOR)
     ledger.anchor_head(HEAD.size, HEAD.root)
+    with pytest.raises(NotAnchored):
+        verify(receipt, AUTHORITY, ledger)
+    ledger.grant(admin.address, Role.DEPARTMENT)
+    ledger.open_dataset("filing", admin.address, FILING.schema_id)
+    ledger.enter_release("filing", RELEASE.request, HEAD.size)
+    assert verify(receipt, AUTHORITY, ledger).release == 0
     assert len(verify(receipt, AUTHORITY, ledger).rows) == 2
 
 

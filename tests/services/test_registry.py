@@ -308,10 +308,12 @@ def test_every_method_refuses_everybody_else(world: World) -> None:
         "grant": ({"admin"}, [stranger, ROLES[Role.BANK]]),
         "revoke": ({"admin"}, [stranger, ROLES[Role.BANK]]),
         "open_dataset": ({"admin"}, ["fresh", department, 1]),
+        "hand_dataset": ({"admin"}, ["fresh", department]),
         "publish": ({"admin"}, ["schema", b"\1" * 32, b"\2" * 32]),
         "register_verifying_key": ({"admin"}, [55, KEY.words()]),
         "anchor": ({"department"}, ["filing", 7, 7, 7]),
         "anchor_head": ({"operator"}, [1000, b"\3" * 32]),
+        "enter_release": ({"operator"}, ["filing", b"\4" * 32, 1000]),
         "submit_filing": ({"operator"}, ["filing", inputs(3, 500), KEY.prove(inputs(3, 500))]),
         "register_scorecard": ({"bank"}, [31337]),
     }
@@ -424,6 +426,26 @@ def test_datasets_are_opened_once(world: World) -> None:
     assert name in world.admin.datasets()
 
 
+def test_a_dataset_is_handed_to_another_account(world: World) -> None:
+    """As when a department's key was lost: what it anchored stays, and only the other anchors from then on."""
+    world.admin.open_dataset("handed", address(world.department), 9)
+    world.department.anchor("handed", 1, 41, 3)
+    with pytest.raises(Malformed):
+        world.admin.hand_dataset("handed", address(world.stranger))
+    with pytest.raises(UnknownDataset):
+        world.admin.hand_dataset("never opened", address(world.other_department))
+    world.admin.hand_dataset("handed", address(world.other_department))
+    dataset = world.admin.dataset("handed")
+    assert dataset is not None and (dataset.department, dataset.schema_id) == (address(world.other_department), 9)
+    with pytest.raises(NotPermitted):
+        world.department.anchor("handed", 1, 42, 4)
+    with pytest.raises(NotGrowing):
+        world.other_department.anchor("handed", 1, 42, 3)
+    world.other_department.anchor("handed", 1, 42, 4)
+    assert world.admin.is_root("handed", 41) and world.admin.is_root("handed", 42)
+    assert world.admin.datasets().count("handed") == 1
+
+
 def test_heads_grow(world: World) -> None:
     start = 10**6
     for size in (start, start + 1, 2**64 - 2, 2**64 - 1):
@@ -440,6 +462,39 @@ def test_heads_grow(world: World) -> None:
     for size in (0, 2**64):
         with pytest.raises(OutOfRange):
             world.operator.anchor_head(size, bytes(32))
+
+
+def test_releases_are_entered_once_and_keep_their_order(world: World) -> None:
+    latest = world.admin.latest_head()
+    size = latest.size if latest else 0
+    world.operator.anchor_head(size + 100, b"\5" * 32)
+    before = len(world.admin.releases("filing"))
+    requests = [bytes([number]) * 32 for number in (200, 7, 90)]
+    for place, request in enumerate(requests):
+        assert world.admin.release("filing", request) is None
+        world.operator.enter_release("filing", request, size + 100 - place)
+    found = world.admin.releases("filing", before)
+    assert [(each.number, each.request, each.head_size) for each in found] == [
+        (before + place, request, size + 100 - place) for place, request in enumerate(requests)
+    ]
+    assert (
+        world.admin.release("filing", requests[1]) == found[1]
+        and world.admin.releases("filing", before + 1) == found[1:]
+    )
+    assert world.admin.releases("customs") == () and world.admin.release("customs", requests[0]) is None
+    for other_size in (size + 100, 1):
+        with pytest.raises(AlreadyRegistered):
+            world.operator.enter_release("filing", requests[0], other_size)
+    world.operator.ensure_release("filing", requests[0], 1)
+    world.operator.enter_release("customs", requests[0], 1)
+    with pytest.raises(NotAnchored):
+        world.operator.enter_release("filing", b"\1" * 32, size + 101)
+    for request, other_size in ((bytes(32), 1), (b"\1" * 32, 0)):
+        with pytest.raises(Malformed):
+            world.operator.enter_release("filing", request, other_size)
+    with pytest.raises(UnknownDataset):
+        world.operator.enter_release("never opened", b"\1" * 32, 1)
+    assert world.admin.releases("filing", before) == found
 
 
 def test_scorecards_and_digests_are_entered_once(world: World) -> None:

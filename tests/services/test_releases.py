@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
-from services.policy import AtomTooSmall, CohortTooSmall, Records
-from services.query import parse
+from services.ledger import EnteredRelease
+from services.policy import AtomTooSmall, CohortTooSmall, Record, Records
+from services.query import Query, parse
 from services.releases import AnotherHead, Releases
 from services.store import Database, Transaction, Unavailable
 from services.store.opening import open_database
+from services.store.sqlite import SqliteDatabase
 from tests.services.schemas import SCHEMAS
-from tests.services.test_policy import BY_CATEGORY, companies, record
+from tests.services.test_policy import BY_CATEGORY, FIRST, STEPS, companies, record
+from zkcore.errors import Refused
 
 QUERIER = "zkshare://tax_agency/national"
 TOTAL = "SELECT SUM(sales) FROM filing"
@@ -27,6 +32,72 @@ TOTAL = "SELECT SUM(sales) FROM filing"
 def decide(releases: Releases, sql: str, records: Records, head_size: int, request: int):
     query = parse(sql, SCHEMAS)
     return releases.decide(request.to_bytes(32, "big"), QUERIER, query, records, head_size, 3)
+
+
+def take(releases: Releases, sql: str, records: Records, head_size: int, request: int, number: int) -> None:
+    """Takes an entry of the ledger's list."""
+    asked: Query | Refused
+    try:
+        asked = parse(sql, SCHEMAS)
+    except Refused as refused:
+        asked = refused
+    entry = EnteredRelease(number, request.to_bytes(32, "big"), head_size, 1)
+    releases.take("filing", entry, QUERIER, b"signed", asked, records)
+
+
+def test_entries_are_taken_in_their_order(location: Path | str) -> None:
+    """Refused ones are known as refused and count for nothing; a restart changes nothing."""
+    records, database = Records(companies(a=4, b=3, c=2)), open_database(location)
+    releases = Releases(database)
+    for number, sql in enumerate([BY_CATEGORY, TOTAL, "SELECT profits FROM filing", TOTAL + " WHERE category = 'a'"]):
+        for _ in range(2):  # a second time changes nothing
+            take(releases, sql, records, 9, 10 + number, number)
+    with pytest.raises(ValueError, match="turn"):
+        take(releases, TOTAL, records, 9, 99, 5)
+    for again in (releases, Releases(open_database(location))):
+        found = [again.entered("filing", number.to_bytes(32, "big")) for number in (10, 11, 12, 13)]
+        assert [(each.number, each.head_size) for each in found if each] == [(number, 9) for number in range(4)]
+        checks = [each.refused and each.refused.check for each in found if each]
+        assert checks == [None, "atom_too_small", "private_column", None]
+        atoms = again.released("filing").atoms.tolist()
+        assert [atoms.count(atom) for atom in atoms] == [4] * 4 + [3] * 3
+        assert again.taken("filing") == 4 and again.entered("filing", bytes(32)) is None
+        assert again.entries("filing", 2) == [(n.to_bytes(32, "big"), 9) for n in (12, 13)]
+        assert again.query((10).to_bytes(32, "big")) == b"signed"
+    assert database.query("SELECT request FROM release") == [(n.to_bytes(32, "big"),) for n in (10, 13)]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(FIRST, STEPS)
+def test_all_parties_find_the_same(tmp_path: Path, first: list, steps: list) -> None:
+    """One takes entries as they come; another all of them later, when the log holds more records."""
+    here, there = (Releases(SqliteDatabase(Path(tempfile.mkdtemp(dir=tmp_path)) / "store.db")) for _ in "ab")
+    arrived: list[Record] = []
+    seen: set[tuple[str, str]] = set()
+    asked: list[tuple[str, int]] = []
+    for step in [first, *steps]:
+        if isinstance(step, list):
+            for category, country, number in step:
+                subject, period = f"s{number}", "2025" if len(arrived) % 2 else "2026"
+                if (subject, period) not in seen:
+                    seen.add((subject, period))
+                    arrived.append(record(len(arrived), category, country, period, subject))
+            continue
+        where, grouping, back = step
+        sql = TOTAL + (f" WHERE {where}" if where else "") + (f" GROUP BY {grouping}" if grouping else "")
+        asked.append((sql, max(1, len(arrived) - back)))
+        take(here, *_arguments(asked, Records(arrived), len(asked) - 1))
+    for number in range(len(asked)):
+        take(there, *_arguments(asked, Records(arrived), number))
+    assert np.array_equal(here.released("filing").atoms, there.released("filing").atoms)
+    for number in range(len(asked)):
+        mine, other = (party.entered("filing", (number + 1).to_bytes(32, "big")) for party in (here, there))
+        assert mine and other and str(mine.refused) == str(other.refused)
+
+
+def _arguments(asked: list[tuple[str, int]], records: Records, number: int) -> tuple[str, Records, int, int, int]:
+    sql, head_size = asked[number]
+    return sql, records, head_size, number + 1, number
 
 
 def test_releases_survive_a_restart(location: Path | str) -> None:

@@ -122,7 +122,7 @@ def _state(running: Running) -> Any:
     releases = [
         party._database.query("SELECT request, head_size FROM release ORDER BY number") for party in (node, trustee)
     ]
-    return node._journal.size, rows, releases
+    return node._journal.size, rows, releases, running.network.ledger.releases("filing")
 
 
 async def refused(sending: Any) -> str:

@@ -21,6 +21,8 @@ from services.errors import Declined
 from services.identity import Role
 from services.journal import Journal
 from services.log import Head
+from services.release_list import ReleaseList
+from services.releases import Releases
 from services.replication import Replica
 from services.sealing import seal
 from services.server import answered, channel, streamed
@@ -127,6 +129,27 @@ class Flows:
         await self.network.tax_agencies["tax-agency"].query(sql)
 
     TrusteeService_DecryptShare = AggregateService_Query
+
+    async def ReleaseService_GetQuery(self) -> None:
+        """A trustee with nothing in hand takes the ledger's list of releases."""
+        if not self.network.ledger.releases("filing"):
+            await self.AggregateService_Query()
+        self.replicas += 1
+        database = SqliteDatabase(self.directory / f"releases-{self.replicas}.sqlite")
+        trustee, node = self.network.trustees["trustee-1"], self.network.node
+        identity = self.network.identity(Role.TRUSTEE, "trustee-1")
+        async with channel(identity, node.address, Role.OPERATOR, "operator") as there:
+            releases = ReleaseList(
+                Releases(database),
+                trustee._journal,
+                self.network.parameters,
+                self.network.ledger,
+                self.network.workers,
+                trustee._reach,
+            )
+            releases.meet({"operator": there})
+            await releases.follow("filing")
+        database.close()
 
     async def request(self) -> PendingScore:
         return await self.bank.request_score(self.name, "filing", parties.PERIOD, parties.scorecard(), cut_off=500)

@@ -124,6 +124,7 @@ SERVED = {
     "zkshare.v1.SubmissionService",
     "zkshare.v1.LogService",
     "zkshare.v1.AggregateService",
+    "zkshare.v1.ReleaseService",
     "zkshare.v1.CreditService",
     "zkshare.v1.VerificationService",
 }
@@ -187,8 +188,8 @@ async def test_overview_is_what_ledger_and_log_hold(door: Door) -> None:
     roots = network.ledger.roots("filing")
     assert dataset["records"] == roots[-1].size
     assert [each["root"] for each in dataset["roots"]] == [f"{each.root:064x}" for each in reversed(roots)]
-    answered = data["queries"][-1]
-    assert answered["receipt"] and min(answered["cohorts"]) >= 3
+    answered = [query for query in data["queries"] if query["receipt"]]  # not those of which trustees alone were asked
+    assert answered and min(min(query["cohorts"]) for query in data["queries"]) >= 3
     text = response.text
     for name in parties.ENTERPRISES:
         assert name not in text
@@ -216,7 +217,8 @@ async def test_metrics_tell_of_batches_queues_latency_lag_and_cohorts(door: Door
 async def test_receipts_are_served_and_verified_in_words(door: Door) -> None:
     client = door.as_party(None)
     queries = (await client.get("/overview.json")).json()["queries"]
-    receipt = (await client.get(f"/receipts/{queries[0]['id']}.json")).content
+    request = next(query["id"] for query in queries if query["receipt"])
+    receipt = (await client.get(f"/receipts/{request}.json")).content
     verdict = (await client.post("/receipts/verify", content=receipt)).json()
     assert verdict["valid"] and any("log head of" in line for line in verdict["lines"])
     document = json.loads(receipt)

@@ -1,0 +1,146 @@
+"""Certificates that the authority took back: who holds one is refused at both doors, on connections old and new."""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc.aio
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from services import parameter_files, revocation, statements
+from services.api.zkshare.v1 import aggregate_pb2, credit_pb2, credit_pb2_grpc, log_pb2, log_pb2_grpc
+from services.cli.authority import app
+from services.identity import Authority, CertificateAuthority, NotIssuedByAuthority, Revoked, Role
+from services.revocation import REVOKED_FILE
+from services.server import answered, channel
+from services.status import from_rpc_error
+from tests.services import parties
+from tests.services.conftest import Running
+from tests.services.test_network import BY_INDUSTRY, refused
+from tests.services.test_web import HEAD, error_info, trusting
+from zkcore.errors import Malformed
+
+AUTHORITY = CertificateAuthority.create()
+BANK, AGENCY = (AUTHORITY.issue(role, "one").peer for role in (Role.BANK, Role.TAX_AGENCY))
+
+
+@pytest.fixture(autouse=True)
+def looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "LOOK_SECONDS", -1.0)
+
+
+def test_a_certificate_is_good_until_it_is_revoked(tmp_path: Path) -> None:
+    file, now = tmp_path / REVOKED_FILE, datetime.now(UTC).replace(microsecond=0)
+    trusting_file = Authority.from_pem(AUTHORITY.to_pem(), file)
+    assert trusting_file.check(BANK.certificate) == BANK
+    assert AUTHORITY.revoke([BANK], file, now) == 1
+    with pytest.raises(Revoked, match="zkshare://bank/one was revoked"):
+        trusting_file.check(BANK.certificate)
+    assert trusting_file.check(BANK.certificate, now - timedelta(seconds=1)) == BANK  # what it signed before stays
+    assert trusting_file.issued(BANK.certificate) == BANK
+    assert trusting_file.check(AGENCY.certificate) == AGENCY
+    later = now + timedelta(days=3)
+    assert AUTHORITY.revoke([BANK, AGENCY], file, later) == 2
+    assert trusting_file.check(AGENCY.certificate, now) == AGENCY
+    for peer, at in ((BANK, now), (AGENCY, later)):
+        with pytest.raises(Revoked):
+            trusting_file.check(peer.certificate, at)
+    renewed = AUTHORITY.issue(Role.BANK, "one").peer
+    assert trusting_file.check(renewed.certificate) == renewed
+    assert Authority.from_pem(AUTHORITY.to_pem()).check(BANK.certificate) == BANK
+
+
+def test_only_the_authority_revokes_and_nothing_takes_it_back(tmp_path: Path) -> None:
+    file, other = tmp_path / REVOKED_FILE, CertificateAuthority.create()
+    with pytest.raises(NotIssuedByAuthority):
+        AUTHORITY.revoke([other.issue(Role.BANK, "one").peer], file)
+    assert not file.exists()
+    AUTHORITY.revoke([BANK], file)
+    trusting_file = Authority.from_pem(AUTHORITY.to_pem(), file)
+    genuine = file.read_bytes()
+    other.revoke([other.issue(Role.BANK, "two").peer], tmp_path / "other.pem")
+    for content in ((tmp_path / "other.pem").read_bytes(), b"nonsense", b"", genuine[:-40], AUTHORITY.to_pem()):
+        file.write_bytes(content)
+        os.utime(file, ns=(0, len(content)))
+        with pytest.raises(Revoked):
+            trusting_file.check(BANK.certificate)
+        with pytest.raises(Malformed):
+            Authority.from_pem(AUTHORITY.to_pem(), file)
+        with pytest.raises(Malformed):
+            AUTHORITY.revoke([AGENCY], file)
+    file.unlink()
+    AUTHORITY.revoke([AGENCY], file)  # a list that forgot somebody
+    for peer in (BANK, AGENCY):
+        with pytest.raises(Revoked):
+            trusting_file.check(peer.certificate)
+    file.unlink()
+    with pytest.raises(Revoked):
+        trusting_file.check(BANK.certificate)
+
+
+def test_the_command_adds_to_the_list(tmp_path: Path) -> None:
+    AUTHORITY.save(tmp_path / "authority")
+    for name, peer in (("bank", BANK), ("agency", AGENCY)):
+        (tmp_path / f"{name}.pem").write_bytes(peer.to_pem())
+        done = CliRunner().invoke(app, ["revoke", str(tmp_path / "authority"), str(tmp_path / f"{name}.pem"), "--json"])
+        assert done.exit_code == 0 and peer.uri in done.stdout
+    found = parameter_files.load_authority(tmp_path / "authority")
+    for peer in (BANK, AGENCY):
+        with pytest.raises(Revoked):
+            found.check(peer.certificate)
+    (tmp_path / "nonsense.pem").write_bytes(b"nonsense")
+    done = CliRunner().invoke(app, ["revoke", str(tmp_path / "authority"), str(tmp_path / "nonsense.pem")])
+    assert done.exit_code == 2
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_who_is_revoked_is_refused_at_both_doors(running: Running, tmp_path: Path) -> None:
+    network = running.network
+    thief = network.authority.issue(Role.TAX_AGENCY, "tax-agency")  # a second certificate of the same party
+    statement = aggregate_pb2.QueryStatement(
+        querier="tax-agency", sql=BY_INDUSTRY, nonce=bytes(16), expires_at=int(network.clock()) + 60
+    )
+    signed = statements.sign(thief, statements.QUERY, statement)
+    address, operator = network.node.address, (Role.OPERATOR, "operator")
+    context = trusting(network.identity(*operator), tmp_path / "thief", thief)
+    web = httpx.AsyncClient(base_url=f"https://{network.node.web_address}", verify=context, timeout=60)
+    async with channel(thief, address, *operator) as there, web:
+        old = log_pb2_grpc.LogServiceStub(there)
+        await answered(old.GetHead(log_pb2.GetHeadRequest()))
+        assert (await web.post(HEAD, json={})).status_code == 200
+        network.authority.revoke([thief.peer], running.directory / REVOKED_FILE)
+
+        async with channel(thief, address, *operator) as again:
+            for stub in (old, log_pb2_grpc.LogServiceStub(again)):
+                assert (await refused(answered(stub.GetHead(log_pb2.GetHeadRequest())))).check == "revoked"
+        response = await web.post(HEAD, json={})
+        assert response.status_code == 401 and error_info(response).reason == "REVOKED"
+        assert (await web.get("/metrics")).status_code == 403
+    trustee = network.trustees["trustee-1"]
+    async with channel(thief, trustee.address, Role.TRUSTEE, "trustee-1") as there:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await there.unary_unary("/grpc.health.v1.Health/Check")(b"")
+        assert from_rpc_error(caught.value).check == "revoked"
+    with pytest.raises(Revoked):  # what it signed is of no use to others either
+        statements.read(
+            signed, statements.QUERY, aggregate_pb2.QueryStatement, network.parameters.authority, network.clock()
+        )
+    await network.tax_agencies["tax-agency"].query(BY_INDUSTRY)  # the party itself has another certificate
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_stream_ends_when_its_caller_is_revoked(running: Running) -> None:
+    network, name = running.network, parties.FILED[4]
+    thief, terms = network.authority.issue(Role.ENTERPRISE, name), (name, "filing", parties.PERIOD, parties.scorecard())
+    async with channel(thief, network.node.address, Role.OPERATOR, "operator") as there:
+        call = credit_pb2_grpc.CreditServiceStub(there).WatchRequests(credit_pb2.WatchRequestsRequest())
+        await network.banks["bank"].request_score(*terms)
+        assert (await asyncio.wait_for(call.read(), 60)).request.statement
+        network.authority.revoke([thief.peer], running.directory / REVOKED_FILE)
+        await network.banks["bank"].request_score(*terms)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await asyncio.wait_for(call.read(), 60)
+        assert from_rpc_error(caught.value).check == "revoked"
