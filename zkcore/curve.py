@@ -33,7 +33,9 @@ B2: tuple[int, int] = tuple(3 * part % P for part in fp2_power(XI, P * P - 2))  
 """The curves are y^2 = x^3 + B1 over Fp and y^2 = x^3 + B2, B2 = 3 / (9 + i), over Fp2."""
 
 
-def _curve_constant(over_fp: int, over_fp2: tuple[int, int]) -> Any:
+def curve_constant(over_fp: int, over_fp2: tuple[int, int]) -> Any:
+    """A function of kernels that gives one constant or the other, by the field of its argument."""
+
     @intrinsic
     def number(typingctx: Any, like: Any) -> Any:
         if isinstance(like, NumberType):
@@ -44,7 +46,7 @@ def _curve_constant(over_fp: int, over_fp2: tuple[int, int]) -> Any:
     return number
 
 
-curve_b = _curve_constant(B1, B2)
+curve_b = curve_constant(B1, B2)
 
 
 @intrinsic

@@ -3,7 +3,7 @@
 Pippenger's buckets (Bernstein, Doumen, Lange and Oosterwijk 2012, section 4) with signed digits. Each window's points
 are sorted by digit and summed in pairs, round by round, by batched affine additions (:mod:`zkcore.affine`). A zero
 digit costs nothing, so that zeros and short scalars, most of a witness, are nearly free. Windows are independent
-tasks for a pool of threads.
+tasks for a pool of threads. The scalars of short sums are halved by an endomorphism first (:mod:`zkcore.glv`).
 
 Not constant-time: time and memory access follow the scalars.
 """
@@ -25,6 +25,7 @@ from zkcore.curve import (
     add,
     affine,
     double,
+    load_affine,
     load_projective,
     neutral,
     store_affine,
@@ -32,16 +33,20 @@ from zkcore.curve import (
 )
 from zkcore.errors import WrongLength
 from zkcore.field import fp_zero
+from zkcore.glv import HALF_BITS, beta, split
 from zkcore.groups import Group, g1, g2
 from zkcore.kernel import inner, kernel
 from zkcore.limbs import to_limbs
-from zkcore.tasks import Task, run
+from zkcore.tasks import Task, after, run
 from zkcore.tower import fp2_zero
 
 Rows = NDArray[np.uint64]
 
 SCALAR_BITS = 254
 _NARROWEST_WINDOW, _WIDEST_WINDOW = 4, 15
+_MOST_HALVED = 1 << 10
+"""Sums of more terms are as quick or quicker with whole scalars. Half as many windows save the sums over their buckets,
+but the first point of a bucket costs no addition, so that half as many buckets cost nearly what they save."""
 _TASK_POINTS = 1 << 15
 """Windows are taken together up to so many points, and their buckets apart from so many on, so that batches are large
 and their sums stay in fast memory."""
@@ -49,16 +54,17 @@ and their sums stay in fast memory."""
 
 @kernel
 def bit_lengths(scalars: Any, count_by_length: Any) -> Any:
-    """Count the scalars ``uint64[n, 4]`` of each length in bits."""
+    """Count the scalars ``uint64[n, words]`` of each length in bits."""
     for i in range(scalars.shape[0]):
         length = 0
-        for k in range(3, -1, -1):
+        for k in range(scalars.shape[1] - 1, -1, -1):
             word = scalars[i, k]
             if word != np.uint64(0):
-                length = 64 * k
-                while word != np.uint64(0):
-                    word >>= np.uint64(1)
-                    length += 1
+                length = 64 * k + 1
+                for step in (32, 16, 8, 4, 2, 1):
+                    if word >> np.uint64(step):
+                        word >>= np.uint64(step)
+                        length += step
                 break
         count_by_length[length] += 1
 
@@ -67,18 +73,19 @@ def bit_lengths(scalars: Any, count_by_length: Any) -> Any:
 def signed_digits(scalars: Any, window: Any, digits: Any) -> Any:
     """Digits ``int16[windows, n]`` in [-2^(window - 1), 2^(window - 1)] with scalar = sum of digit 2^(window place).
 
-    The windows must hold one bit more than the scalars.
+    Scalars are ``uint64[n, words]``; the windows must hold one bit more than they have.
     """
     mask, half = np.uint64((1 << window) - 1), 1 << (window - 1)
+    words = scalars.shape[1]
     for i in range(scalars.shape[0]):
         carry = 0
         for place in range(digits.shape[0]):
             position = place * window
             word, shift = position >> 6, np.uint64(position & 63)
             value = np.uint64(0)
-            if word < 4:
+            if word < words:
                 value = scalars[i, word] >> shift
-                if shift != np.uint64(0) and word < 3:
+                if shift != np.uint64(0) and word < words - 1:
                     value |= scalars[i, word + 1] << (np.uint64(64) - shift)
             digit = np.int64(value & mask) + carry
             carry = 0
@@ -93,6 +100,28 @@ def _drop_neutral(points: Any, digits: Any) -> Any:
     for i in range(points.shape[0]):
         if is_neutral_row(points, i):
             digits[:, i] = 0
+
+
+@inner
+def _halve(like: Any, points: Any, scalars: Any, out: Any, halves: Any) -> Any:
+    """Write the halves of scalar i to rows 2 i and 2 i + 1, and to ``out`` the points that they multiply."""
+    for i in range(points.shape[0]):
+        first, second = split(scalars, i)
+        halves[2 * i, 0], halves[2 * i, 1] = first[0], first[1]
+        halves[2 * i + 1, 0], halves[2 * i + 1, 1] = second[0], second[1]
+        x, y = load_affine(like, points, i)
+        store_affine(out, 2 * i, (x, -y if first[2] else y))
+        store_affine(out, 2 * i + 1, (beta(like) * x, -y if second[2] else y))
+
+
+@kernel
+def _halve_g1(points: Any, scalars: Any, out: Any, halves: Any) -> Any:
+    _halve(fp_zero(), points, scalars, out, halves)
+
+
+@kernel
+def _halve_g2(points: Any, scalars: Any, out: Any, halves: Any) -> Any:
+    _halve(fp2_zero(), points, scalars, out, halves)
 
 
 @kernel
@@ -183,6 +212,8 @@ def _sum_windows(points: Rows, digits: NDArray[np.int16], buckets: int, sums: Ro
         written += int(local[-1])
     start[-1] = written
     (_sum_buckets_g1 if words == 4 else _sum_buckets_g2)(filled, start, buckets, sums)
+    for secret in (references, start, p, q, pair_place, single, single_place):
+        secret[:] = 0
 
 
 @inner
@@ -223,82 +254,109 @@ def _join_g2(windows: Any, width: Any, result: Any) -> Any:
 
 
 def _best_window(lengths: NDArray[np.int64]) -> int:
-    """The width that costs least for scalars of these lengths in bits."""
-    bits = np.arange(len(lengths))
+    """The width that costs least for numbers of these lengths in bits."""
+    bits = np.arange(1, len(lengths))
 
     def cost(width: int) -> float:
-        windows = _windows(int(bits[lengths > 0].max(initial=0)), width)
-        return float((-(-bits // width) * lengths).sum()) + windows * (BUCKET_COST << (width - 1))
+        # A number whose length is a multiple of the width carries into one more window.
+        return float((_windows(bits, width) * lengths[1:]).sum()) + windows(width) * (BUCKET_COST << (width - 1))
+
+    def windows(width: int) -> int:
+        return _windows(int(bits[lengths[1:] > 0].max(initial=0)), width)
 
     return min(range(_NARROWEST_WINDOW, _WIDEST_WINDOW + 1), key=cost)
 
 
-def _windows(bits: int, width: int) -> int:
+def _windows(bits: Any, width: int) -> Any:
+    """Windows that hold one bit more than ``bits``."""
     return bits // width + 1
 
 
-def digit_bytes(count: int) -> int:
-    """Bytes that a sum of ``count`` terms holds from its beginning to its end, at most."""
-    return 2 * count * _windows(SCALAR_BITS, _NARROWEST_WINDOW)
+def _terms(count: int) -> tuple[int, int]:
+    """How many terms a sum of ``count`` has once its scalars are halved where that pays, and their bits."""
+    return (2 * count, HALF_BITS) if count <= _MOST_HALVED else (count, SCALAR_BITS)
+
+
+def held_bytes(group: Group[Any], count: int) -> int:
+    """Bytes that a sum of ``count`` terms holds from its first task to its last, at most."""
+    terms, bits = _terms(count)
+    halves = terms * (64 * group.coordinates + 16) if terms > count else 0
+    return halves + 2 * terms * _windows(bits, _NARROWEST_WINDOW)
 
 
 def task_bytes(group: Group[Any], count: int) -> int:
     """Bytes that one task of a sum of ``count`` terms takes while it runs, at most."""
-    dense = np.zeros(SCALAR_BITS + 1, np.int64)
-    dense[SCALAR_BITS] = count  # scalars of full length have the widest window and so the most buckets
-    windows = min(max(1, _TASK_POINTS // max(1, count)), _windows(SCALAR_BITS, _NARROWEST_WINDOW))
-    terms, buckets = windows * count, windows << (_best_window(dense) - 1)
+    terms, bits = _terms(count)
+    dense = np.zeros(bits + 1, np.int64)
+    dense[bits] = terms  # scalars of full length have the widest window and so the most buckets
+    windows = min(max(1, _TASK_POINTS // max(1, terms)), _windows(bits, _NARROWEST_WINDOW))
+    entries, buckets = windows * terms, windows << (_best_window(dense) - 1)
     point = 64 * group.coordinates
-    indices = 8 * (terms + 2 * buckets) + 3 * 4 * terms + 16 * min(terms, buckets)
-    rooms = (terms + buckets) // 2 + (terms + 3 * buckets) // 4 + min(terms, buckets) + 5
+    indices = 8 * (entries + 2 * buckets) + 3 * 4 * entries + 16 * min(entries, buckets)
+    rooms = (entries + buckets) // 2 + (entries + 3 * buckets) // 4 + min(entries, buckets) + 5
     return indices + point * rooms + 8 * PADDING * 3
 
 
 class MultiScalarSum:
-    """One sum, cut into tasks that may run in any order on any threads.
+    """One sum, cut into tasks for any number of threads.
 
     Parameters
     ----------
     group
         :data:`zkcore.groups.g1` or :data:`~zkcore.groups.g2`.
     points
-        Montgomery form, ``uint64[n, 2, 4]`` or ``uint64[n, 2, 2, 4]``, zeros for the neutral element.
+        Of the group, in Montgomery form, ``uint64[n, 2, 4]`` or ``uint64[n, 2, 2, 4]``, zeros for the neutral element.
     scalars
         Canonical, ``uint64[n, 4]``, below 2^254.
     """
 
     def __init__(self, group: Group[Any], points: Rows, scalars: Rows) -> None:
-        words = 4 * group.coordinates
-        self._points = points.reshape(len(points), 2, words)
-        self._group = group
-        lengths = np.zeros(257, np.int64)
-        bit_lengths(scalars, lengths)
-        if lengths[SCALAR_BITS + 1 :].any():
+        if (scalars[:, 3] >> np.uint64(SCALAR_BITS - 192)).any():
             raise ValueError("a scalar has more than 254 bits")
-        self._width = _best_window(lengths)
-        count = _windows(int(np.flatnonzero(lengths).max(initial=0)), self._width)
-        self._digits = np.empty((count, len(points)), np.int16)
-        signed_digits(scalars, self._width, self._digits)
-        _drop_neutral(self._points, self._digits)
-        self._windows = np.empty((count, 3, words), np.uint64)
+        self._group, self._scalars = group, scalars
+        self._points = points.reshape(len(points), 2, 4 * group.coordinates)
 
     def tasks(self) -> list[Task]:
-        """What is to be done, one call for a few windows."""
-        buckets = 1 << (self._width - 1)
-        step = max(1, _TASK_POINTS // max(1, len(self._points)))
+        """What is to be done: one task, from which those for the windows follow, a few windows each."""
+        return [self._begin]
 
-        def task(first: int) -> Task:
-            part = slice(first, first + step)
-            return lambda: _sum_windows(self._points, self._digits[part], buckets, self._windows[part])
+    def _begin(self) -> list[Task]:
+        points, scalars, words = self._points, self._scalars, self._points.shape[2]
+        count, bits = _terms(len(points))
+        halved = count > len(points)
+        if halved:
+            points, scalars = aligned_points(count, words), np.empty((count, 2), np.uint64)
+            (_halve_g1 if self._group is g1 else _halve_g2)(self._points, self._scalars, points, scalars)
+        lengths = np.zeros(bits + 1, np.int64)
+        bit_lengths(scalars, lengths)
+        width = _best_window(lengths)
+        digits = np.empty((_windows(int(np.flatnonzero(lengths).max(initial=0)), width), count), np.int16)
+        signed_digits(scalars, width, digits)
+        _drop_neutral(points, digits)
+        windows = np.empty((len(digits), 3, words), np.uint64)
+        step = max(1, _TASK_POINTS // max(1, count))
+        parts = [slice(first, first + step) for first in range(0, len(digits), step)]
 
-        return [task(first) for first in range(0, len(self._digits), step)]
+        def end() -> None:
+            self._result = np.empty((2, words), np.uint64)
+            (_join_g1 if self._group is g1 else _join_g2)(windows, width, self._result)
+            for secret in (digits, windows, *((points, scalars) if halved else ())):
+                secret[:] = 0
+
+        ended = after(len(parts), end)
+
+        def task(part: slice) -> Task:
+            def sum_part() -> None:
+                _sum_windows(points, digits[part], 1 << (width - 1), windows[part])
+                ended()
+
+            return sum_part
+
+        return [task(part) for part in parts]
 
     def result(self) -> Rows:
         """The sum once every task is done, affine: ``uint64[2, 4]`` or ``uint64[2, 2, 4]``."""
-        out = np.empty((2, self._windows.shape[2]), np.uint64)
-        (_join_g1 if self._group is g1 else _join_g2)(self._windows, self._width, out)
-        self._digits[:] = 0
-        return out.reshape((2, 4) if self._group is g1 else (2, 2, 4))
+        return self._result.reshape((2, 4) if self._group is g1 else (2, 2, 4))
 
 
 def _sum(group: Group[Any], points: Sequence[Any], scalars: Sequence[int], executor: Executor | None) -> Any:

@@ -60,10 +60,14 @@ def powers(base: Any, first: Any, out: Any) -> Any:
 @kernel
 def bit_reverse(rows: Any, bits: Any) -> Any:
     """Exchange elements whose indices are each other's reversal, in ``bits`` bits."""
+    j = 0
     for i in range(rows.shape[0]):
-        j = 0
-        for k in range(bits):
-            j |= (i >> k & 1) << (bits - 1 - k)
+        if i > 0:  # add 1 to the reversed number: its carry runs from the highest bit down
+            carry = rows.shape[0] >> 1
+            while j & carry:
+                j ^= carry
+                carry >>= 1
+            j |= carry
         if i < j:
             a, b = fr_load(rows, i), fr_load(rows, j)
             store(rows, i, b)
@@ -177,10 +181,15 @@ def _element(value: int) -> Rows:
     return encode(fr, [value % R])
 
 
-class Domain:
-    """The 2^bits-th roots of unity, with what is computed once for them.
+def domain_bytes(bits: int) -> int:
+    """Bytes that a :class:`Domain` holds once all its transforms were used: 64 to 68 for each of its elements."""
+    size = 1 << bits
+    wide = size // (2 * WIDTH) if _IN_LANES else 0
+    return 32 * (2 * (max(1, size // 2) + wide) + size) + 1024
 
-    Memory: 64 bytes an element for the twiddle factors, and as much again once :meth:`shift_to_coset` is used.
+
+class Domain:
+    """The 2^bits-th roots of unity, with what is computed once for them; :func:`domain_bytes` says what it takes.
 
     Raises
     ------
@@ -221,10 +230,16 @@ class Domain:
         scale_rows(rows, self._scale)
 
     def shift_to_coset(self, rows: Rows) -> None:
-        """From a polynomial's values at root^i to those at g root^i, g the root of unity of order 2^(bits + 1)."""
+        """From a polynomial's values at root^i to those at g root^i, g the root of unity of order 2^(bits + 1).
+
+        Raises
+        ------
+        WrongLength
+            The array has another size than the domain, or the domain has 2^28 elements, and there is no such g.
+        """
         if self._coset is None:
-            coset = np.empty((self.size, 4), np.uint64)
-            powers(_element(root_of_unity(self.bits + 1)), self._scale, coset)
+            shift, coset = root_of_unity(self.bits + 1), np.empty((self.size, 4), np.uint64)
+            powers(_element(shift), self._scale, coset)
             bit_reverse(coset, self.bits)
             self._coset = coset
         to_reversed(self._checked(rows), *self._backward)

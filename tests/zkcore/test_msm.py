@@ -57,9 +57,9 @@ def test_py_ecc(case) -> None:
 
 
 def test_many_terms(case) -> None:
-    """Widths from the narrowest window to wide ones, with scalars as a witness has them: many 0, 1, and short."""
+    """Halved and whole, narrow windows and wide ones, with scalars as a witness has them: many 0, 1, and short."""
     group, generator, multi_multiply = case
-    for count in (1, 2, 33, 700):
+    for count in (1, 2, 33, 700, msm._MOST_HALVED, msm._MOST_HALVED + 1):
         logs = [secrets.randbelow(R) for _ in range(count)]
         factors = [secrets.choice([0, 1, 1, R - 1, secrets.randbits(32), secrets.randbelow(R)]) for _ in logs]
         points = group.multiply_each([generator] * count, logs)
@@ -132,13 +132,17 @@ def test_refusals(case) -> None:
         multi_multiply([(y, x)], [1])
 
 
-def test_order_of_tasks_does_not_matter() -> None:
+def test_order_of_tasks_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(msm, "_TASK_POINTS", 64)
     points = g1.encode(g1.multiply_each([G1_GENERATOR] * 20, list(range(1, 21))))
     factors = to_limbs([secrets.randbelow(R) for _ in range(20)])
     results = []
     for step in (1, -1):
         total = MultiScalarSum(g1, points, factors)
-        run(total.tasks()[::step])
+        (begin,) = total.tasks()
+        windows = begin()
+        assert len(windows) > 1
+        run(windows[::step])
         results.append(total.result())
     assert (results[0] == results[1]).all()
 

@@ -2,6 +2,7 @@
 
 import secrets
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from zkcore.bn254 import R
 from zkcore.errors import WrongLength
-from zkcore.field import decode, encode, fr
-from zkcore.ntt import NON_RESIDUE, TWO_ADICITY, Domain, domain, root_of_unity
+from zkcore.field import decode, encode, fr, fr_load, store
+from zkcore.ntt import NON_RESIDUE, TWO_ADICITY, Domain, domain, domain_bytes, root_of_unity
 
 elements = st.one_of(st.sampled_from([0, 1, R - 1]), st.integers(0, R - 1))
 
@@ -76,6 +77,49 @@ def test_sizes_beyond_a_block(bits: int) -> None:
     assert decode(fr, moved[5]) == [evaluate(coefficients, point)]
     roots.interpolate(rows)
     assert (rows == original).all()
+
+
+@numba.njit
+def horner(rows, at, out):
+    x, value = fr_load(at, 0), fr_load(rows, rows.shape[0] - 1)
+    for i in range(rows.shape[0] - 2, -1, -1):
+        value = value * x + fr_load(rows, i)
+    store(out, 0, value)
+
+
+@pytest.mark.slow
+def test_four_million_elements() -> None:
+    """There and back, and values at random places by Horner's rule, on the domain and on its coset."""
+    bits = 22
+    roots, places = Domain(bits), [secrets.randbelow(1 << bits) for _ in range(3)]
+    rows = np.frombuffer(bytearray(secrets.token_bytes(32 << bits)), np.uint64).reshape(-1, 4)
+    rows[:, 3] >>= np.uint64(3)
+    coefficients, out = rows.copy(), np.empty((1, 4), np.uint64)
+
+    def values(shift: int) -> list[int]:
+        found = []
+        for place in places:
+            horner(coefficients, encode(fr, [shift * pow(roots.root, place, R) % R]), out)
+            found += decode(fr, out)
+        return found
+
+    roots.evaluate(rows)
+    assert decode(fr, rows[places]) == values(1)
+    moved = rows.copy()
+    roots.shift_to_coset(moved)
+    assert decode(fr, moved[places]) == values(root_of_unity(bits + 1))
+    del moved
+    roots.interpolate(rows)
+    assert (rows == coefficients).all()
+
+
+@pytest.mark.parametrize("bits", [0, 1, 5, 12])
+def test_memory_is_known_beforehand(bits: int) -> None:
+    roots = Domain(bits)
+    roots.shift_to_coset(np.zeros((1 << bits, 4), np.uint64))
+    held = sum(array.nbytes for array in (*roots._forward, *roots._backward, roots._scale, roots._coset))
+    assert held <= domain_bytes(bits) <= held + 1024
+    assert domain_bytes(28) < 20 << 30
 
 
 def test_other_sizes_are_refused() -> None:

@@ -11,8 +11,10 @@ Points are affine, coordinates in Montgomery form (times 2^256), little-endian, 
 | 5 to 9 | A, B in G1, B in G2, C, H |
 | 10 | digest of the circuit and contributions of the ceremony |
 
-The contributions are read but not verified here, see :mod:`zkcore.groth16.ceremony`. Points of G2
-are checked to be on the curve, those of the verifying key and of contributions to lie in the subgroup too.
+The contributions are read but not verified here, see :mod:`zkcore.groth16.ceremony`. Points of G2 are checked to be on
+the curve, those of the verifying key and of contributions to lie in the subgroup too. Those of B are not: one that lies
+outside does no more harm than any false point of a key, it makes proofs that do not verify, which the prover keeps
+back. Whoever does not trust a file that much verifies its ceremony.
 """
 
 from collections.abc import Iterator

@@ -7,13 +7,16 @@ fault of the machine lets a bad one out.
 
 Timing: the products with the blinding factors do the same work for all of them; the sums over the witness do not (their
 time depends on how many of its values are zero or short), so prove where nobody else can measure. Arrays that hold
-the witness or what follows from it are overwritten before the call returns, the caller's own and Python's integers are
-not.
+the witness, its scalars' digits or their order, or the quotient are overwritten before the call returns. Sums of the
+key's points on the way, the caller's own arrays and Python's integers, among them the blinding factors, are not.
 
 Memory: :func:`memory_needed` says before the work begins what it will take at most.
 """
 
 import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +26,16 @@ from zkcore.errors import Unsatisfied
 from zkcore.field import fr, fr_load, leave_rows, store
 from zkcore.groth16.keys import Proof
 from zkcore.groth16.proving_key import ProvingKey
-from zkcore.groups import g1, g2
+from zkcore.groups import Group, g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import from_limbs
-from zkcore.msm import MultiScalarSum, digit_bytes, task_bytes
-from zkcore.ntt import domain
-from zkcore.r1cs import encode_witness
-from zkcore.tasks import Progress, Task, pool, run
+from zkcore.msm import MultiScalarSum, held_bytes, task_bytes
+from zkcore.ntt import domain, domain_bytes
+from zkcore.r1cs import SparseMatrix, encode_witness
+from zkcore.tasks import Progress, Task, after, pool, run
 
 Rows = NDArray[np.uint64]
 
-_ARRAYS = 7
-"""Arrays of the domain's size at one time: three of values, one for the coset, and twiddle factors."""
 _SMALL_THINGS = 1 << 20
 
 
@@ -55,15 +56,43 @@ def _quotient(a: object, b: object, c: object) -> None:
 def memory_needed(key: ProvingKey, threads: int = 1) -> int:
     """Bytes that :func:`prove` takes at most, besides the key and the witness.
 
-    Arrays and roots of unity on the domain, the witness in Montgomery form, the digits of all scalars, for each thread
-    the buckets of the largest sum, and the prepared verifying key.
+    Arrays and roots of unity on the domain, copies of the witness, for each thread a sum that has begun and
+    the buckets of a largest one, another sum whose turn came early, and the prepared verifying key.
     """
     size = 1 << key.domain_bits
-    counts = [len(key.points_a), len(key.points_b), len(key.points_b2), len(key.points_c), size]
-    transforms = 32 * (_ARRAYS * size + key.n_wires)
-    tasks = threads * max(task_bytes(g2, len(key.points_b2)), task_bytes(g1, max(counts)))
+    sums: list[tuple[Group[Any], int]] = [(g2, len(key.points_b2))]
+    sums += [(g1, len(points)) for points in (key.points_a, key.points_b, key.points_c, key.points_h)]
+    held = sorted((held_bytes(group, count) for group, count in sums), reverse=True)
+    tasks = threads * max(task_bytes(group, count) for group, count in sums)
+    transforms = domain_bytes(key.domain_bits) + 32 * (3 * size + 2 * key.n_wires)
     prepared = 90_000 * (key.n_public + 2)
-    return transforms + sum(map(digit_bytes, counts)) + tasks + prepared + _SMALL_THINGS
+    return transforms + sum(held[: threads + 1]) + tasks + prepared + _SMALL_THINGS
+
+
+def _quotient_tasks(key: ProvingKey, wires: Rows, values: Rows, then: Callable[[], list[Task]]) -> list[Task]:
+    """From the wires, which are overwritten, to the quotient's values on the coset in row 0; ``then`` follows."""
+    roots, (a, b, c) = domain(key.domain_bits), values
+
+    def multiply(matrix: SparseMatrix, rows: Rows) -> Sequence[Task] | None:
+        matrix.multiply(wires, rows)
+        return multiplied()
+
+    def product() -> list[Task]:
+        wires[:] = 0
+        _multiply_into(a, b, c)
+        return [partial(shift, rows) for rows in values]
+
+    def shift(rows: Rows) -> Sequence[Task] | None:
+        roots.shift_to_coset(rows)
+        return shifted()
+
+    def quotient() -> list[Task]:
+        _quotient(a, b, c)
+        leave_rows(fr, a)
+        return then()
+
+    multiplied, shifted = after(2, product), after(3, quotient)
+    return [partial(multiply, key.a, a), partial(multiply, key.b, b)]
 
 
 def prove(
@@ -85,47 +114,41 @@ def prove(
     WrongLength, OutOfRange
         The witness has another shape, or holds what is no field element.
     Unsatisfied
-        The proof does not verify: the witness violates a constraint (or the key belongs to another circuit).
+        The proof does not verify: the witness violates a constraint, or the key is damaged or another circuit's. A key
+        does not hold matrix C and so cannot tell which; :meth:`zkcore.r1cs.R1CS.check` and the key's
+        ``r1cs_digest`` can.
     """
     key, tell = proving_key, progress or (lambda fraction: None)
     wires = encode_witness(witness, key.n_wires)
-    roots = domain(key.domain_bits)
-    values = np.zeros((3, roots.size, 4), np.uint64)
-    a, b, c = values
-    key.a.multiply(wires, a)
-    key.b.multiply(wires, b)
-    wires[:] = 0
-    _multiply_into(a, b, c)
-
-    sums = [
-        MultiScalarSum(g1, key.points_a, witness),
-        MultiScalarSum(g1, key.points_b, witness),
-        MultiScalarSum(g2, key.points_b2, witness),
-        MultiScalarSum(g1, key.points_c, witness[key.n_public + 1 :]),
-    ]
-    transforms: list[Task] = [lambda rows=rows: roots.shift_to_coset(rows) for rows in values]  # type: ignore[misc]
+    values = np.zeros((3, 1 << key.domain_bits, 4), np.uint64)
+    sum_a = MultiScalarSum(g1, key.points_a, witness)
+    sum_b = MultiScalarSum(g1, key.points_b, witness)
+    sum_b2 = MultiScalarSum(g2, key.points_b2, witness)
+    sum_c = MultiScalarSum(g1, key.points_c, witness[key.n_public + 1 :])
+    sum_h = MultiScalarSum(g1, key.points_h, values[0])
+    tasks = _quotient_tasks(key, wires, values, sum_h.tasks)
+    for total in (sum_b2, sum_a, sum_b, sum_c):
+        tasks += total.tasks()
     with pool(threads) as executor:
-        run(transforms + [task for total in sums for task in total.tasks()], executor, lambda part: tell(0.7 * part))
-        _quotient(a, b, c)
-        leave_rows(fr, a)
-        sums.append(MultiScalarSum(g1, key.points_h, a))
-        run(sums[-1].tasks(), executor, lambda part: tell(0.7 + 0.25 * part))
+        run(tasks, executor, lambda part: tell(0.95 * part))
     values[:] = 0
-    sum_a, sum_b, sum_b2, sum_c, sum_h = (total.result() for total in sums)
 
     vk = key.verifying_key
     beta, delta = g1.decode(key.constants)
     r, s = secrets.randbelow(R), secrets.randbelow(R)
-    point_a = g1.add(g1.add(vk.alpha, g1.decode(sum_a)[0]), g1.multiply(delta, r))
-    point_b = g2.add(g2.add(vk.beta, g2.decode(sum_b2)[0]), g2.multiply(vk.delta, s))
-    point_b1 = g1.add(g1.add(beta, g1.decode(sum_b)[0]), g1.multiply(delta, s))
-    point_c = g1.add(g1.decode(sum_c)[0], g1.decode(sum_h)[0])
+    point_a = g1.add(g1.add(vk.alpha, g1.decode(sum_a.result())[0]), g1.multiply(delta, r))
+    point_b = g2.add(g2.add(vk.beta, g2.decode(sum_b2.result())[0]), g2.multiply(vk.delta, s))
+    point_b1 = g1.add(g1.add(beta, g1.decode(sum_b.result())[0]), g1.multiply(delta, s))
+    point_c = g1.add(g1.decode(sum_c.result())[0], g1.decode(sum_h.result())[0])
     for addend in g1.multiply_each([point_a, point_b1, delta], [s, r, -r * s]):
         point_c = g1.add(point_c, addend)
 
     proof = Proof(point_a, point_b, point_c)
     public = from_limbs(witness[1 : key.n_public + 1])
     if not key.prepared_verifying_key.verify(proof, public):
-        raise Unsatisfied("witness", "the proof made from it does not verify, so that it is kept back")
+        raise Unsatisfied(
+            "witness",
+            "the proof made from it does not verify and is kept back: it violates a constraint, or the key is wrong",
+        )
     tell(1.0)
     return proof, public
