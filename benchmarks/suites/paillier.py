@@ -44,7 +44,7 @@ def cases(options: Options) -> Iterator[Case]:
                     {"bits": bits, "rows": rows},
                     partial(_operation, options, name, bits, rows, backend),
                     backend=backend,
-                    seconds=6 if name == "encrypt" else 3,
+                    seconds=12 if name == "encrypt" else 3,
                     quick=backend == BEST or (name == "encrypt" and bits == 2048),
                 )
         yield Case(
