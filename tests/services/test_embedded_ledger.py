@@ -152,7 +152,7 @@ def test_readers_and_writers_in_other_processes_agree(tmp_path: Path) -> None:
     reader = Ledger(EmbeddedProvider(tmp_path / "ledger.db", read_only=True), ledger.address)
     with writer(tmp_path / "ledger.db", ledger, tmp_path / "key") as process:
         assert process.stdout is not None
-        for _ in range(20):
+        for _ in range(10):
             size = int(process.stdout.readline())
             assert reader.is_root("filing", 10**6 + size)
             # This process writes in between, with another transaction of its own.
