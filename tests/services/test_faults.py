@@ -169,7 +169,7 @@ async def begins_to_fail(call: Callable[[], Awaitable[Any]]) -> None:
     raise AssertionError("the disk is full, and it still writes")
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(holds: Callable[[], Awaitable[object]]) -> None:
     """Waits until something holds."""
     async with asyncio.timeout(SECONDS):
         while not await holds():
@@ -218,10 +218,16 @@ async def test_a_query_is_one_trace_in_the_logs_of_all_processes(on_disks: Calle
     number = os.urandom(16).hex()
     await on_disks.query(trace=number)
     for name in ("node", *TRUSTEES):
-        lines = [json.loads(line) for line in (on_disks.processes.folder / f"{name}.log").read_text().splitlines()]
+
+        async def calls(log: Path = on_disks.processes.folder / f"{name}.log") -> list[tuple[str, str]]:
+            whole = log.read_text().rpartition("\n")[0]  # the last line may be half written
+            lines = [json.loads(line) for line in whole.splitlines()]
+            traced = [line for line in lines if line.get("trace_id") == number and line["event"] == "call"]
+            return [(line["method"], line["outcome"]) for line in traced]
+
         method = "AggregateService/Query" if name == "node" else "TrusteeService/DecryptShare"
-        (line,) = [line for line in lines if line.get("trace_id") == number and line["event"] == "call"]
-        assert line["method"] == f"/zkshare.v1.{method}" and line["outcome"] == "ok"
+        await eventually(calls)  # a line is written once its call has been answered
+        assert await calls() == [(f"/zkshare.v1.{method}", "ok")]
 
 
 async def test_the_nodes_disk_is_full(on_disks: Callers) -> None:
