@@ -22,7 +22,7 @@ from services.errors import Declined, Expired, NotAnchored, ProofInvalid, Replay
 from services.identity import CertificateAuthority, Identity, Role
 from services.log import Head
 from services.network import LocalNetwork
-from services.node import Node, NodeConfig
+from services.node import Node
 from services.policy import plan
 from services.query import parse
 from services.receipts import verify
@@ -32,7 +32,7 @@ from services.replication import head_message
 from services.server import answered, channel
 from services.status import Refusal, from_rpc_error
 from services.store import Unavailable
-from services.trustee import Trustee, TrusteeConfig
+from services.trustee import Trustee
 from tests.services import parties
 from tests.services.calls import methods, path_of
 from tests.services.conftest import Running
@@ -462,13 +462,13 @@ async def test_too_few_trustees(running: Running) -> None:
 # Restarts.
 
 
-async def test_parties_resume_where_they_stopped(running: Running, tmp_path: Path) -> None:
+async def test_parties_resume_where_they_stopped(running: Running) -> None:
     network = running.network
     node = network.node
     before = node._journal.head()
     await node.stop()
     node = Node(
-        NodeConfig(running.directory / "node.sqlite", network.rights, node.address, web=node.web_address),
+        replace(node._config, listen=node.address, web=node.web_address),
         network.identity(Role.OPERATOR, "operator"),
         network.parameters,
         node._ledger,
@@ -479,7 +479,7 @@ async def test_parties_resume_where_they_stopped(running: Running, tmp_path: Pat
     old = network.trustees["trustee-3"]
     await old.stop()
     trustee = Trustee(
-        TrusteeConfig(running.directory / "trustee-3.sqlite", node.address, network.rights),
+        old._config,
         network.identity(Role.TRUSTEE, "trustee-3"),
         old._share,
         network.parameters,
