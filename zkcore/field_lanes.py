@@ -126,6 +126,10 @@ class LaneFieldType(NumberType):
     def constant(self, value: int) -> Any:
         return _NUMBER(_limbs(value * MONTGOMERY % self.modulus))
 
+    def limbs(self, value: int) -> list[int]:
+        """Limbs of an integer in Montgomery form."""
+        return _signed_limbs(value * MONTGOMERY % self.modulus)
+
     def _settled(self, builder: Any, total: list[Any], lowest: int) -> Any:
         """``total`` less the multiple of p that leaves at least 0 and less than 5p/3.
 
@@ -182,9 +186,10 @@ class LaneFieldType(NumberType):
     def loose_sum(self, builder: Any, a: Any, b: Any) -> Any:
         return _pack(builder, _carried(builder, _each(builder.add, _unpack(builder, a), _unpack(builder, b))))
 
-    def wide(self, builder: Any, a: Any, b: Any) -> Any:
+    def wide(self, builder: Any, a: Any, b: Any, added: Any = None) -> Any:
+        """a b, plus what is ``added``."""
         left, right = _unpack(builder, a), _unpack(builder, b)
-        total = [_splat(0)] * (2 * LIMBS)
+        total = [_splat(0)] * (2 * LIMBS) if added is None else _unpack(builder, added)
         for i in range(LIMBS):
             for j in range(LIMBS):
                 total[i + j] = _multiply_add(builder, "l", total[i + j], left[j], right[i])
@@ -197,9 +202,21 @@ class LaneFieldType(NumberType):
     def wide_difference(self, builder: Any, a: Any, b: Any) -> Any:
         return _pack(builder, _each(builder.sub, _unpack(builder, a), _unpack(builder, b)))
 
-    def wide_offset(self, builder: Any, a: Any) -> Any:
-        """a + 8p^2, from which any product of two operands below 5p/3 can be taken."""
-        return _pack(builder, _each(builder.add, _unpack(builder, a), _limbs(8 * self.modulus**2, 2 * LIMBS)))
+    def wide_shifted(self, builder: Any, total: Any, a: Any, bits: int) -> Any:
+        """``total`` plus a 2^bits, for ``bits`` less than a number's."""
+        limbs = _unpack(builder, total)
+        first, rest = divmod(bits, RADIX)
+        for i, limb in enumerate(_unpack(builder, a), first):
+            limbs[i] = _multiply_add(builder, "l", limbs[i], limb, _splat(1 << rest))
+            limbs[i + 1] = _multiply_add(builder, "h", limbs[i + 1], limb, _splat(1 << rest))
+        return _pack(builder, limbs)
+
+    def wide_times(self, builder: Any, a: Any, factor: int) -> Any:
+        return _pack(builder, [builder.mul(limb, _splat(factor)) for limb in _unpack(builder, a)])
+
+    def wide_offset(self, builder: Any, a: Any, squares: int = 8) -> Any:
+        """a + 8p^2, from which any product of two operands below 5p/3 can be taken; or so many p^2."""
+        return _pack(builder, _each(builder.add, _unpack(builder, a), _limbs(squares * self.modulus**2, 2 * LIMBS)))
 
     def reduce(self, builder: Any, a: Any) -> Any:
         total = _unpack(builder, a)

@@ -2,9 +2,9 @@
 
 Miller's loop runs over the non-adjacent form of 6u + 2, on the twist, in homogeneous coordinates (Costello, Lange and
 Naehrig 2010; Aranha et al. 2011); a point of G2 that is known beforehand has its lines kept in affine form, so that a
-line is 1 + (b0 + b1 v) w and costs ten products of Fp2. The final exponentiation follows Fuentes-Castaneda, Knapp and
-Rodriguez-Henriquez 2011 and so gives the 2u(6u^2 + 3u + 1)-th power of the reduced ate pairing: as good a pairing,
-equal to 1 for the same inputs.
+line is 1 + (b0 + b1 v) w and costs ten products of Fp2. Fp12 has two forms, see :mod:`zkcore.fp12`. The final
+exponentiation follows Fuentes-Castaneda, Knapp and Rodriguez-Henriquez 2011 and so gives the 2u(6u^2 + 3u + 1)-th power
+of the reduced ate pairing: as good a pairing, equal to 1 for the same inputs.
 
 The loop ends with the point [6u + 2]Q + psi(Q) - psi^2(Q), which is -psi^3(Q) precisely for Q in the subgroup of prime
 order (:func:`miller` says so, and a test computes why), so that a verifier pays nothing for that check.
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zkcore import fp12
 from zkcore.bn254 import U
 from zkcore.curve import (
     G1Point,
@@ -34,25 +35,13 @@ from zkcore.groups import g1, g2
 from zkcore.kernel import inner, kernel
 from zkcore.number import constant, load, one, square, store, zero
 from zkcore.tower import (
-    cyclotomic_square,
     fp2_inverse,
     fp2_zero,
-    fp6_add,
-    fp6_multiply_by_01,
-    fp6_subtract,
-    fp6_times_v,
     fp12_conjugate,
     fp12_equal,
-    fp12_frobenius,
-    fp12_frobenius_2,
-    fp12_frobenius_3,
     fp12_inverse,
-    fp12_multiply,
-    fp12_multiply_by_line,
     fp12_one,
-    fp12_square,
     pair,
-    scale,
 )
 
 Rows = NDArray[np.uint64]
@@ -120,27 +109,6 @@ def _add_step(t: Any, q: Any) -> Any:
 
 
 @inner
-def _multiply_by_line(f: Any, line: Any, p: Any) -> Any:
-    """f (c0 y + c1 x w + c2 w^3): thirteen products of Fp2."""
-    c0, c1, c2 = scale(line[0], p[1]), scale(line[1], p[0]), line[2]
-    low = f[0][0] * c0, f[0][1] * c0, f[0][2] * c0
-    high = fp6_multiply_by_01(f[1], c1, c2)
-    cross = fp6_multiply_by_01(fp6_add(f[0], f[1]), c0 + c1, c2)
-    return fp6_add(low, fp6_times_v(high)), fp6_subtract(fp6_subtract(cross, low), high)
-
-
-@inner
-def _multiply_by_fixed(f: Any, like: Any, lines: Any, position: Any, points: Any) -> Any:
-    """f times line number ``position`` of every fixed point, at its :func:`line_argument`; ``like`` in Fp."""
-    for i in range(lines.shape[0]):
-        slope = load(f[0][0], lines, 2 * (i * lines.shape[1] + position))
-        offset = load(f[0][0], lines, 2 * (i * lines.shape[1] + position) + 1)
-        x, y = load_affine(like, points, i)
-        f = fp12_multiply_by_line(f, scale(slope, x), scale(offset, y))
-    return f
-
-
-@inner
 def line_argument(p: Any, reciprocal_of_y: Any) -> Any:
     """(-X / Y, Z / Y) of a projective point of G1; (0, 0), which makes every line 1, for the neutral element."""
     return -(p[0] * reciprocal_of_y), p[2] * reciprocal_of_y
@@ -165,30 +133,33 @@ def _added(q: Any, kind: Any) -> Any:
 def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: Any) -> Any:
     """Product of Miller's loops of pairs (P, Q), in ``firsts`` and ``seconds``, and of pairs with fixed points of G2.
 
+    It is right up to a factor in Fp, which the final exponentiation removes.
     ``like`` is in Fp. The first pairs are affine points in memory as :func:`zkcore.number.store` leaves them, none of
     them neutral, those of G2 on the twist; ``work`` is room for as many projective points of G2, and afterwards tells
     :func:`ends_in_subgroup` which of them were in the subgroup. If one was not, the product is of no use. ``lines`` are
     the fixed points' lines ``uint64[m, LINES, 2, 2, 4]`` and ``points`` their arguments, see :func:`line_argument`.
     All other arrays have two dimensions, so that there is one machine code for every caller.
     """
-    f = fp12_one(pair(like, like))
+    start = fp12_one(pair(like, like))
+    f, extended = fp12.fastest(start), start[0][0]
     for i in range(firsts.shape[0]):
-        q = load_affine(f[0][0], seconds, i)
+        q = load_affine(extended, seconds, i)
         store_projective(work, i, (q[0], q[1], one(q[0])))
     for position in range(_STEPS.size):
         kind = _STEPS[position]
         if kind == _DOUBLE:
-            f = fp12_square(f)
+            f = fp12.square(f)
         for i in range(firsts.shape[0]):
-            t = load_projective(f[0][0], work, i)
+            t = load_projective(extended, work, i)
             if kind == _DOUBLE:
                 t, line = _double_step(t)
             else:
-                t, line = _add_step(t, _added(load_affine(f[0][0], seconds, i), kind))
+                t, line = _add_step(t, _added(load_affine(extended, seconds, i), kind))
             store_projective(work, i, t)
-            f = _multiply_by_line(f, line, load_affine(like, firsts, i))
-        f = _multiply_by_fixed(f, like, lines, position, points)
-    return f
+            f = fp12.times_line(f, line, like, firsts, i)
+        for i in range(lines.shape[0]):
+            f = fp12.times_fixed_line(f, lines, i * lines.shape[1] + position, like, points, i)
+    return fp12.parts(f)
 
 
 @inner
@@ -243,36 +214,36 @@ def fixed_lines(points: Sequence[G2Point]) -> Rows:
 @inner
 def _to_the_seed(a: Any) -> Any:
     """a^u for a in the cyclotomic subgroup, where conjugation inverts."""
-    a2 = cyclotomic_square(a)
-    a3 = fp12_multiply(a2, a)
-    a5 = fp12_multiply(a3, a2)
-    a7 = fp12_multiply(a5, a2)
+    a2 = fp12.cyclotomic_square(a)
+    a3 = fp12.multiply(a2, a)
+    a5 = fp12.multiply(a3, a2)
+    a7 = fp12.multiply(a5, a2)
     result = a  # the first digit is 1
     for digit in _SEED_DIGITS[1:]:
-        result = cyclotomic_square(result)
+        result = fp12.cyclotomic_square(result)
         if digit:
             size = abs(digit)
             factor = a if size == 1 else a3 if size == 3 else a5 if size == 5 else a7
-            result = fp12_multiply(result, factor if digit > 0 else fp12_conjugate(factor))
+            result = fp12.multiply(result, factor if digit > 0 else fp12.conjugate(factor))
     return result
 
 
 @inner
 def final_exponentiation(f: Any) -> Any:
     """f to the power (p^12 - 1) / r, times 2u(6u^2 + 3u + 1)."""
-    f = fp12_multiply(fp12_conjugate(f), fp12_inverse(f))
-    a = fp12_multiply(fp12_frobenius_2(f), f)
+    f = fp12.multiply(fp12.fastest(fp12_conjugate(f)), fp12.fastest(fp12_inverse(f)))
+    a = fp12.multiply(fp12.frobenius_2(f), f)
     # Now a^-1 is the conjugate. Names of the form m<k> hold a^(-k): m_u is a^(-u), m_2u its square, and so on.
-    m_2u = cyclotomic_square(fp12_conjugate(_to_the_seed(a)))
-    m_6u = fp12_multiply(cyclotomic_square(m_2u), m_2u)
-    p_6uu = fp12_conjugate(_to_the_seed(m_6u))
-    p_12uuu = _to_the_seed(cyclotomic_square(p_6uu))
-    common = fp12_multiply(fp12_multiply(p_12uuu, p_6uu), fp12_conjugate(m_6u))
-    first = fp12_multiply(common, m_2u)
-    result = fp12_multiply(fp12_multiply(common, p_6uu), a)
-    result = fp12_multiply(result, fp12_frobenius(first))
-    result = fp12_multiply(result, fp12_frobenius_2(common))
-    return fp12_multiply(result, fp12_frobenius_3(fp12_multiply(fp12_conjugate(a), first)))
+    m_2u = fp12.cyclotomic_square(fp12.conjugate(_to_the_seed(a)))
+    m_6u = fp12.multiply(fp12.cyclotomic_square(m_2u), m_2u)
+    p_6uu = fp12.conjugate(_to_the_seed(m_6u))
+    p_12uuu = _to_the_seed(fp12.cyclotomic_square(p_6uu))
+    common = fp12.multiply(fp12.multiply(p_12uuu, p_6uu), fp12.conjugate(m_6u))
+    first = fp12.multiply(common, m_2u)
+    result = fp12.multiply(fp12.multiply(common, p_6uu), a)
+    result = fp12.multiply(result, fp12.frobenius(first))
+    result = fp12.multiply(result, fp12.frobenius_2(common))
+    return fp12.parts(fp12.multiply(result, fp12.frobenius_3(fp12.multiply(fp12.conjugate(a), first))))
 
 
 @inner
@@ -315,7 +286,7 @@ NOTHING_FIXED = np.empty((0, LINES, 2, 2, 4), dtype=np.uint64), np.empty((0, 8),
 
 
 def miller_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> Rows:
-    """Product ``uint64[1, 12, 4]`` of Miller's loops, before the final exponentiation.
+    """Product ``uint64[1, 12, 4]`` of Miller's loops up to a factor in Fp, before the final exponentiation.
 
     Raises
     ------
