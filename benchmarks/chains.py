@@ -1,15 +1,16 @@
-"""Kernels that do nothing but multiply: chains whose products wait for one another, and streams that do not."""
+"""Kernels of one thing alone: chains of products that wait for one another, streams that do not, a pairing's halves."""
 
 from typing import Any
 
 from homomorphic.pairs import multiply
+from zkcore import fp12
 from zkcore.cpu import BACKEND
 from zkcore.field import fp_zero
 from zkcore.field_lanes import WIDTH
 from zkcore.kernel import kernel
 from zkcore.lane_rows import fr_lanes_zero, load_rows, store_rows
 from zkcore.number import load, store
-from zkcore.pairing import load_fp12, store_fp12
+from zkcore.pairing import final_exponentiation, load_fp12, miller, store_fp12
 from zkcore.tower import fp2_zero, fp12_multiply
 
 STREAMS = 8
@@ -51,6 +52,18 @@ def fp12_chain(times: Any, rows: Any) -> Any:
     for _ in range(times):
         a = fp12_multiply(a, b)
     store_fp12(rows, 0, a)
+
+
+@kernel
+def miller_loop(firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, out: Any) -> Any:
+    """Miller's loop alone, see :func:`zkcore.pairing.miller`."""
+    store_fp12(out, 0, fp12.parts(miller(fp_zero(), firsts, seconds, work, lines, points)))
+
+
+@kernel
+def exponentiation(rows: Any, out: Any) -> Any:
+    """The final exponentiation alone."""
+    store_fp12(out, 0, fp12.parts(final_exponentiation(fp12.fastest(load_fp12(fp2_zero(), rows, 0)))))
 
 
 if BACKEND == "avx512ifma":

@@ -263,4 +263,7 @@ def in_subgroup(p: Any) -> Any:
     at_u = multiply_by_seed(p)
     once = endomorphism(at_u)
     twice = endomorphism(once)
-    return same_point(add(add(at_u, p), add(once, twice)), endomorphism(double(twice)))
+    total = p
+    for point in (at_u, once, twice):  # a loop, so that the machine code has one addition
+        total = add(total, point)
+    return same_point(total, endomorphism(double(twice)))

@@ -67,6 +67,7 @@ cyclotomic_square = _of_one("cyclotomic_square", tower.cyclotomic_square, lanes.
 frobenius = _of_one("frobenius", tower.fp12_frobenius, lanes.frobenius)
 frobenius_2 = _of_one("frobenius_2", tower.fp12_frobenius_2, lanes.frobenius_2)
 frobenius_3 = _of_one("frobenius_3", tower.fp12_frobenius_3, lanes.frobenius_3)
+inverse = _of_one("inverse", tower.fp12_inverse, lanes.inverse)
 parts = _of_one("parts", _same, lanes.from_lanes)
 """The element as the tower has it."""
 

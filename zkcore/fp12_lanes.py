@@ -19,9 +19,9 @@ from numba.extending import register_model
 from zkcore.bn254 import P
 from zkcore.field import fp
 from zkcore.field_lanes import LIMBS, RADIX, WIDTH, fp_lanes
-from zkcore.kernel import intrinsic
+from zkcore.kernel import inner, intrinsic
 from zkcore.number import NumberModel, NumberType, is_words, shared
-from zkcore.tower import FROBENIUS, fp2, fp2_over
+from zkcore.tower import FROBENIUS, fp2, fp2_inverse, fp2_over
 
 DEGREE = 6
 UNIT_BITS = RADIX * LIMBS - 8
@@ -250,6 +250,15 @@ def to_lanes(typingctx: Any, a: Any) -> Any:
     return fp12_lanes(a), emit
 
 
+def _single(builder: Any, words: Sequence[Any], lane: int) -> Any:
+    """The element of Fp of one lane, from vectors of words."""
+    single = fp.llvm(0)
+    for i, word in enumerate(words):
+        element = builder.zext(builder.extract_element(word, _INDEX(lane)), fp.llvm)
+        single = builder.or_(single, builder.shl(element, fp.llvm(64 * i)))
+    return fp.multiply(builder, single, fp.constant(pow(16, -1, P)))
+
+
 @intrinsic
 def from_lanes(typingctx: Any, a: Any) -> Any:
     """An element of Fp12 as the tower has it, the inverse of :func:`to_lanes`."""
@@ -261,15 +270,37 @@ def from_lanes(typingctx: Any, a: Any) -> Any:
         for position, part in enumerate(_pairs.split(builder, arguments[0])):
             words = _base.to_words(builder, part)
             for j, place in enumerate(_PLACES):
-                single = fp.llvm(0)
-                for i, word in enumerate(words):
-                    element = builder.zext(builder.extract_element(word, _INDEX(j)), fp.llvm)
-                    single = builder.or_(single, builder.shl(element, fp.llvm(64 * i)))
-                single = fp.multiply(builder, single, fp.constant(pow(16, -1, P)))
-                out = builder.insert_value(out, single, (*place, position))
+                out = builder.insert_value(out, _single(builder, words, j), (*place, position))
         return out
 
     return PARTS(a), emit
+
+
+@intrinsic
+def _constant_part(typingctx: Any, a: Any) -> Any:
+    """The coefficient of 1, in the tower's Fp2."""
+    if a != fp12_lanes:
+        return None
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        parts = _pairs.split(builder, arguments[0])
+        return fp2.join(builder, *(_single(builder, _base.to_words(builder, part), 0) for part in parts))
+
+    return fp2(a), emit
+
+
+@intrinsic
+def _scale(typingctx: Any, a: Any, factor: Any) -> Any:
+    """a times an element of the tower's Fp2."""
+    if a != fp12_lanes or factor != fp2:
+        return None
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        parts = [_from_singles(builder, [part] * WIDTH) for part in fp2.split(builder, arguments[1])]
+        entered = [_base.multiply(builder, part, _base.constant(16)) for part in parts]
+        return _pairs.multiply(builder, arguments[0], _pairs.join(builder, *entered))
+
+    return a(a, factor), emit
 
 
 def _of_one(operation: Any) -> Any:
@@ -287,6 +318,15 @@ cyclotomic_square = _of_one(fp12_lanes.cyclotomic_square)
 frobenius = _of_one(lambda builder, a: fp12_lanes.frobenius(builder, a, 1))
 frobenius_2 = _of_one(lambda builder, a: fp12_lanes.frobenius(builder, a, 2))
 frobenius_3 = _of_one(lambda builder, a: fp12_lanes.frobenius(builder, a, 3))
+
+
+@inner
+def inverse(a: Any) -> Any:
+    """1 / a, and 0 for 0: by the norm to Fp6, whose conjugates over Fp2 are powers by p^2."""
+    norm = a * conjugate(a)
+    once = frobenius_2(norm)
+    others = once * frobenius_2(once)
+    return _scale(conjugate(a) * others, fp2_inverse(_constant_part(norm * others)))
 
 
 def _words_in_lanes(builder: Any, sources: Sequence[Any], lanes: Sequence[int]) -> Any:

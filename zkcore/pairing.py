@@ -30,16 +30,14 @@ from zkcore.curve import (
     times_3b,
 )
 from zkcore.errors import WrongLength
-from zkcore.field import decode, fp, fp_zero
+from zkcore.field import decode, encode, fp, fp_zero
 from zkcore.groups import g1, g2
 from zkcore.kernel import inner, kernel
 from zkcore.number import constant, load, one, square, store, zero
 from zkcore.tower import (
     fp2_inverse,
     fp2_zero,
-    fp12_conjugate,
     fp12_equal,
-    fp12_inverse,
     fp12_one,
     pair,
 )
@@ -133,7 +131,8 @@ def _added(q: Any, kind: Any) -> Any:
 def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: Any) -> Any:
     """Product of Miller's loops of pairs (P, Q), in ``firsts`` and ``seconds``, and of pairs with fixed points of G2.
 
-    It is right up to a factor in Fp, which the final exponentiation removes.
+    It is in its fastest form (see :mod:`zkcore.fp12`), and right up to a factor in Fp, which the final exponentiation
+    removes.
     ``like`` is in Fp. The first pairs are affine points in memory as :func:`zkcore.number.store` leaves them, none of
     them neutral, those of G2 on the twist; ``work`` is room for as many projective points of G2, and afterwards tells
     :func:`ends_in_subgroup` which of them were in the subgroup. If one was not, the product is of no use. ``lines`` are
@@ -159,7 +158,7 @@ def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: 
             f = fp12.times_line(f, line, like, firsts, i)
         for i in range(lines.shape[0]):
             f = fp12.times_fixed_line(f, lines, i * lines.shape[1] + position, like, points, i)
-    return fp12.parts(f)
+    return f
 
 
 @inner
@@ -231,7 +230,7 @@ def _to_the_seed(a: Any) -> Any:
 @inner
 def final_exponentiation(f: Any) -> Any:
     """f to the power (p^12 - 1) / r, times 2u(6u^2 + 3u + 1)."""
-    f = fp12.multiply(fp12.fastest(fp12_conjugate(f)), fp12.fastest(fp12_inverse(f)))
+    f = fp12.multiply(fp12.conjugate(f), fp12.inverse(f))
     a = fp12.multiply(fp12.frobenius_2(f), f)
     # Now a^-1 is the conjugate. Names of the form m<k> hold a^(-k): m_u is a^(-u), m_2u its square, and so on.
     m_2u = fp12.cyclotomic_square(fp12.conjugate(_to_the_seed(a)))
@@ -243,7 +242,7 @@ def final_exponentiation(f: Any) -> Any:
     result = fp12.multiply(fp12.multiply(common, p_6uu), a)
     result = fp12.multiply(result, fp12.frobenius(first))
     result = fp12.multiply(result, fp12.frobenius_2(common))
-    return fp12.parts(fp12.multiply(result, fp12.frobenius_3(fp12.multiply(fp12.conjugate(a), first))))
+    return fp12.multiply(result, fp12.frobenius_3(fp12.multiply(fp12.conjugate(a), first)))
 
 
 @inner
@@ -268,25 +267,33 @@ def store_fp12(rows: Any, index: Any, a: Any) -> Any:
 # Products of pairings.
 
 
-@kernel
-def _miller(firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, out: Any) -> Any:
-    store_fp12(out, 0, miller(fp_zero(), firsts, seconds, work, lines, points))
+DIFFERENT, EQUAL, OUTSIDE = range(3)
 
 
 @kernel
-def finish(rows: Any, out: Any) -> Any:
-    """Final exponentiation; whether the result is 1."""
-    result = final_exponentiation(load_fp12(fp2_zero(), rows, 0))
-    store_fp12(out, 0, result)
-    return fp12_equal(result, fp12_one(fp2_zero()))
+def compare(firsts: Any, seconds: Any, work: Any, lines: Any, points: Any, target: Any, out: Any) -> Any:
+    """Whether a product of pairings, which goes to ``out``, is ``target``; arguments as those of :func:`miller`.
+
+    The answer is OUTSIDE, and there is no product, if a point of ``seconds`` is outside of the subgroup. One kernel for
+    whoever needs pairings, so that it is compiled once.
+    """
+    f = miller(fp_zero(), firsts, seconds, work, lines, points)
+    for i in range(seconds.shape[0]):
+        if not ends_in_subgroup(load_affine(fp2_zero(), seconds, i), load_projective(fp2_zero(), work, i)):
+            return OUTSIDE
+    product = fp12.parts(final_exponentiation(f))
+    store_fp12(out, 0, product)
+    return EQUAL if fp12_equal(product, load_fp12(fp2_zero(), target, 0)) else DIFFERENT
 
 
 NOTHING_FIXED = np.empty((0, LINES, 2, 2, 4), dtype=np.uint64), np.empty((0, 8), dtype=np.uint64)
 """Lines and arguments where there are no fixed points."""
 
+_ONE = encode(fp, [1, *[0] * 11]).reshape(1, 12, 4)
 
-def miller_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> Rows:
-    """Product ``uint64[1, 12, 4]`` of Miller's loops up to a factor in Fp, before the final exponentiation.
+
+def product_of_pairings(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> tuple[bool, Rows]:
+    """Whether the product of the pairings e(firsts[i], seconds[i]) is 1, and the product ``uint64[1, 12, 4]``.
 
     Raises
     ------
@@ -300,9 +307,9 @@ def miller_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> Row
     p, q = g1.encode(firsts, part="firsts"), g2.encode(seconds, part="seconds")
     useful = [i for i, pair in enumerate(zip(firsts, seconds, strict=True)) if None not in pair]
     p, q = p[useful], q[useful]
-    out, work = np.empty((1, 12, 4), dtype=np.uint64), np.empty((len(useful), 24), dtype=np.uint64)
-    _miller(p.reshape(-1, 8), q.reshape(-1, 16), work, *NOTHING_FIXED, out)
-    return out
+    out, work = np.empty((1, 12, 4), dtype=np.uint64), np.empty((6 * len(useful), 4), dtype=np.uint64)
+    outcome = compare(p.reshape(-1, 8), q.reshape(-1, 16), work, *NOTHING_FIXED, _ONE, out)
+    return outcome == EQUAL, out
 
 
 def pairing_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> list[int]:
@@ -311,14 +318,11 @@ def pairing_product(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> li
     Raises
     ------
     WrongLength, OutOfRange, NotOnCurve, NotInSubgroup
-        As :func:`miller_product`.
+        As :func:`product_of_pairings`.
     """
-    out = np.empty((1, 12, 4), dtype=np.uint64)
-    finish(miller_product(firsts, seconds), out)
-    return decode(fp, out)
+    return decode(fp, product_of_pairings(firsts, seconds)[1])
 
 
 def pairing_product_is_one(firsts: Sequence[G1Point], seconds: Sequence[G2Point]) -> bool:
     """Whether the product of the pairings e(firsts[i], seconds[i]) is 1; refuses as :func:`pairing_product`."""
-    out = np.empty((1, 12, 4), dtype=np.uint64)
-    return bool(finish(miller_product(firsts, seconds), out))
+    return product_of_pairings(firsts, seconds)[0]

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(BACKEND != "avx512ifma", reason="the processor h
 EDGES = [0, 1, P - 1, P // 2, 1 << 253, *((1 << k) - 1 for k in (52, 208, 253))]
 NUMBERS = st.one_of(st.sampled_from(EDGES), st.integers(0, P - 1))
 ELEMENTS = st.lists(NUMBERS, min_size=12, max_size=12)
-RESULTS = 11
+RESULTS = 12
 
 _unit = constant(1 << 8)
 
@@ -66,6 +66,7 @@ def _in_lanes(rows, out, points):
     store_fp12(out, 7, from_lanes(fp12_lanes.cyclotomic_square(z)))
     store_fp12(out, 8, _scaled(from_lanes(fp12.times_line(x, line, fp_zero(), points, 1))))
     store_fp12(out, 9, _scaled(from_lanes(fp12.times_fixed_line(x, rows, 4, fp_zero(), points, 1))))
+    store_fp12(out, 11, from_lanes(fp12_lanes.inverse(x)))
     for _ in range(40):
         x = square(x * y + fp12_lanes.conjugate(x)) - y - y
     store_fp12(out, 10, from_lanes(x))
@@ -94,6 +95,7 @@ def _by_the_tower(rows, out, points):
     store_fp12(out, 7, cyclotomic_square(easy))
     store_fp12(out, 8, fp12.times_line(x, line, fp_zero(), points, 1))
     store_fp12(out, 9, fp12.times_fixed_line(x, rows, 4, fp_zero(), points, 1))
+    store_fp12(out, 11, fp12_inverse(x))
     minus_y = _minus(y)
     for _ in range(40):
         x = _sum(_sum(fp12_square(_sum(fp12_multiply(x, y), fp12_conjugate(x))), minus_y), minus_y)

@@ -11,6 +11,7 @@ from typing import Any
 
 from numba import carray, types
 
+from zkcore import fp12
 from zkcore.curve import (
     add,
     affine,
@@ -66,4 +67,4 @@ def verify_single(firsts_at: Any, seconds_at: Any, public_at: Any, work_at: Any,
     count = PAIRS - 1 if is_neutral(total) else PAIRS
     lines, points = carray(work_at, (0, LINES, 2, 2, 4)), carray(work_at, (0, 8))
     f = miller(fp_zero(), firsts[:count], seconds[:count], carray(work_at, (PAIRS, 24)), lines, points)
-    return VALID if fp12_equal(final_exponentiation(f), fp12_one(fp2_zero())) else INVALID
+    return VALID if fp12_equal(fp12.parts(final_exponentiation(f)), fp12_one(fp2_zero())) else INVALID

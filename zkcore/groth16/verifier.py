@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.curve import load_affine, load_projective, on_curve, projective, store_affine
+from zkcore.curve import load_affine, on_curve, projective, store_affine
 from zkcore.errors import NotInSubgroup, NotOnCurve
 from zkcore.field import fp_load, fp_zero, inverse, to_montgomery
 from zkcore.fixed_base import add_fixed_base, fixed_base_tables
@@ -25,34 +25,22 @@ from zkcore.groups import g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import to_limbs
 from zkcore.number import store
-from zkcore.pairing import (
-    ends_in_subgroup,
-    final_exponentiation,
-    finish,
-    fixed_lines,
-    line_argument,
-    load_fp12,
-    miller,
-    miller_product,
-)
-from zkcore.tower import fp2_zero, fp12_equal
+from zkcore.pairing import EQUAL, OUTSIDE, compare, fixed_lines, line_argument, product_of_pairings
+from zkcore.tower import fp2_zero
 
-_INVALID, _VALID, _A_OFF_CURVE, _B_OFF_CURVE, _C_OFF_CURVE, _B_OUTSIDE = range(6)
-_REFUSALS = {
-    _A_OFF_CURVE: ("a", NotOnCurve, "the point does not satisfy the curve's equation"),
-    _B_OFF_CURVE: ("b", NotOnCurve, "the point does not satisfy the curve's equation"),
-    _C_OFF_CURVE: ("c", NotOnCurve, "the point does not satisfy the curve's equation"),
-    _B_OUTSIDE: ("b", NotInSubgroup, "the point is on the curve but outside the subgroup of prime order"),
-}
+_SOUND, _A_OFF_CURVE, _B_OFF_CURVE, _C_OFF_CURVE = range(4)
+_OFF_CURVE = {_A_OFF_CURVE: "proof.a", _B_OFF_CURVE: "proof.b", _C_OFF_CURVE: "proof.c"}
 
 
 @kernel
-def _verify(constant: Any, tables: Any, lines: Any, target: Any, proof: Any, public: Any, work: Any) -> Any:
-    """What is the matter with one proof, ``uint64[8, 4]`` canonical; ``work`` is room, ``uint64[10, 4]``."""
+def _enter(constant: Any, tables: Any, proof: Any, public: Any, points: Any) -> Any:
+    """Put one proof, ``uint64[8, 4]`` canonical, in Montgomery form, and into ``points`` what gamma and delta meet.
+
+    The answer says which point is off its curve.
+    """
     for i in range(8):
         store(proof, i, to_montgomery(fp_load(proof, i)))
-    first, second, points = proof[0:2].reshape((1, 8)), proof[2:6].reshape((1, 16)), work[6:10]
-    a, b, c = load_affine(fp_zero(), first, 0), load_affine(fp2_zero(), second, 0), load_affine(fp_zero(), proof, 3)
+    a, b, c = load_affine(fp_zero(), proof, 0), load_affine(fp2_zero(), proof[2:6], 0), load_affine(fp_zero(), proof, 3)
     if not on_curve(a):
         return _A_OFF_CURVE
     if not on_curve(b):
@@ -63,10 +51,7 @@ def _verify(constant: Any, tables: Any, lines: Any, target: Any, proof: Any, pub
     both = inverse(total[1] * c[1])  # no point of the curve has y = 0
     store_affine(points, 0, line_argument(total, both * c[1]))
     store_affine(points, 1, line_argument(projective(c), both * total[1]))
-    f = miller(fp_zero(), first, second, work, lines, points)
-    if not ends_in_subgroup(b, load_projective(fp2_zero(), work, 0)):
-        return _B_OUTSIDE
-    return _VALID if fp12_equal(final_exponentiation(f), load_fp12(fp2_zero(), target, 0)) else _INVALID
+    return _SOUND
 
 
 class PreparedVerifyingKey:
@@ -81,8 +66,7 @@ class PreparedVerifyingKey:
         self._constant = ic[:1]
         self._tables = fixed_base_tables(np.concatenate([g1.encode([key.alpha]), ic]))
         self._lines = fixed_lines([g2.negate(point) for point in (key.gamma, key.delta, key.beta)])
-        self._target = np.empty((1, 12, 4), dtype=np.uint64)
-        finish(miller_product([key.alpha], [key.beta]), self._target)
+        self._target = product_of_pairings([key.alpha], [key.beta])[1]
 
     def check_public(self, public: Sequence[int], part: str = "public") -> None:
         """Refuse public inputs as :func:`zkcore.groth16.keys.check_public` does for this key."""
@@ -97,14 +81,16 @@ class PreparedVerifyingKey:
             The proof or the inputs are malformed; nothing was decided about them.
         """
         self.check_public(public)
-        rows, work = to_limbs(proof.numbers()), np.empty((10, 4), dtype=np.uint64)
-        tables, lines = self._tables[2:], self._lines[:2]
-        outcome = _verify(self._constant, tables, lines, self._target, rows, to_limbs(public), work)
-        refusal = _REFUSALS.get(outcome)
-        if refusal is not None:
-            name, check, why = refusal
-            raise check(f"proof.{name}", why)
-        return bool(outcome == _VALID)
+        rows, points = to_limbs(proof.numbers()), np.empty((2, 8), dtype=np.uint64)
+        off_curve = _OFF_CURVE.get(_enter(self._constant, self._tables[2:], rows, to_limbs(public), points))
+        if off_curve is not None:
+            raise NotOnCurve(off_curve, "the point does not satisfy the curve's equation")
+        work, out = np.empty((6, 4), dtype=np.uint64), np.empty((1, 12, 4), dtype=np.uint64)
+        first, second = rows[:2].reshape(1, 8), rows[2:6].reshape(1, 16)
+        outcome = compare(first, second, work, self._lines[:2], points, self._target, out)
+        if outcome == OUTSIDE:
+            raise NotInSubgroup("proof.b", "the point is on the curve but outside the subgroup of prime order")
+        return bool(outcome == EQUAL)
 
     def verify_batch(self, items: Iterable[tuple[Proof, Sequence[int]]], threads: int = 1) -> list[int]:
         """Indices of the items that are not valid, malformed ones among them; an empty list says that all are.
