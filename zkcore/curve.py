@@ -19,7 +19,7 @@ from numba.extending import overload
 
 from zkcore.bn254 import P, U
 from zkcore.field import inverse
-from zkcore.kernel import inner, intrinsic
+from zkcore.kernel import inner, intrinsic, merged
 from zkcore.number import NumberType, constant, is_zero, load, one, select, square, store, zero
 from zkcore.tower import FROBENIUS, XI, Fp2Type, conjugate, fp2_inverse, fp2_power
 
@@ -206,7 +206,7 @@ def store_projective(rows: Any, index: Any, p: Any) -> Any:
     store(rows, 3 * index + 2, p[2])
 
 
-@inner
+@merged
 def normalise(like: Any, points: Any, out: Any) -> Any:
     """Affine form ``out`` of the projective ``points``, with one inversion for all (Montgomery's trick).
 
@@ -242,7 +242,7 @@ def endomorphism(p: Any) -> Any:
     return conjugate(p[0]) * _psi_x(p[0]), conjugate(p[1]) * _psi_y(p[1]), conjugate(p[2])
 
 
-@inner
+@merged
 def multiply_by_seed(p: Any) -> Any:
     result = p
     for digit in _SEED[1:]:
@@ -252,7 +252,7 @@ def multiply_by_seed(p: Any) -> Any:
     return result
 
 
-@inner
+@merged
 def in_subgroup(p: Any) -> Any:
     """Whether a point of the twist has the prime order: [u + 1]Q + psi([u]Q) + psi^2([u]Q) = psi^3([2u]Q).
 

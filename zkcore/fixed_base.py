@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zkcore.curve import add, add_affine, double, load_affine, normalise, projective, store_projective
 from zkcore.field import fp_zero
-from zkcore.kernel import inner, kernel
+from zkcore.kernel import kernel, merged
 
 WIDTH = 6
 WINDOWS = -(-256 // WIDTH)
@@ -41,7 +41,7 @@ def fixed_base_tables(rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return tables
 
 
-@inner
+@merged
 def add_fixed_base(total: Any, tables: Any, scalars: Any) -> Any:
     """``total`` plus the sum of the tables' points times the rows of ``scalars``, canonical ``uint64[n, 4]``."""
     for j in range(scalars.shape[0]):

@@ -19,7 +19,7 @@ from numba.extending import register_model
 from zkcore.bn254 import P
 from zkcore.field import fp
 from zkcore.field_lanes import LIMBS, RADIX, WIDTH, fp_lanes
-from zkcore.kernel import inner, intrinsic
+from zkcore.kernel import intrinsic, merged
 from zkcore.number import NumberModel, NumberType, is_words, shared
 from zkcore.tower import FROBENIUS, fp2, fp2_inverse, fp2_over
 
@@ -320,7 +320,7 @@ frobenius_2 = _of_one(lambda builder, a: fp12_lanes.frobenius(builder, a, 2))
 frobenius_3 = _of_one(lambda builder, a: fp12_lanes.frobenius(builder, a, 3))
 
 
-@inner
+@merged
 def inverse(a: Any) -> Any:
     """1 / a, and 0 for 0: by the norm to Fp6, whose conjugates over Fp2 are powers by p^2."""
     norm = a * conjugate(a)

@@ -37,6 +37,14 @@ def inner(function: Callable[..., Any]) -> Any:
     return _compile(function, **_NO_WRAPPERS)
 
 
+def merged(function: Callable[..., Any]) -> Any:
+    """As :func:`inner`, for large functions with few callers: part of the caller before either is compiled.
+
+    A function of its own is made machine code by itself and once more in each of its callers.
+    """
+    return _compile(function, inline="always", **_NO_WRAPPERS)
+
+
 def alone(function: Callable[..., Any]) -> Any:
     """Compile a function whose machine code :mod:`zkcore.machine_code` keeps and calls."""
     return _compile(function, kept=False, **_NO_WRAPPERS)

@@ -32,7 +32,7 @@ from zkcore.curve import (
 from zkcore.errors import WrongLength
 from zkcore.field import decode, encode, fp, fp_zero
 from zkcore.groups import g1, g2
-from zkcore.kernel import inner, kernel
+from zkcore.kernel import inner, kernel, merged
 from zkcore.number import constant, load, one, square, store, zero
 from zkcore.tower import (
     fp2_inverse,
@@ -80,7 +80,7 @@ _half = constant((fp.modulus + 1) // 2)
 # Lines. A line through points of the twist, at P = (x, y) of G1, is c0 y + c1 x w + c2 w^3.
 
 
-@inner
+@merged
 def _double_step(t: Any) -> Any:
     """2T, and the tangent at T."""
     x, y, z = t
@@ -95,7 +95,7 @@ def _double_step(t: Any) -> Any:
     return (a * (b - f), square(g) - ee - ee - ee, b * h), (-h, xx + xx + xx, e - b)
 
 
-@inner
+@merged
 def _add_step(t: Any, q: Any) -> Any:
     """T + Q for an affine Q, and the line through both. T = Q, -Q or 0 gives Z = 0 from there on."""
     x, y, z = t
@@ -127,7 +127,7 @@ def _added(q: Any, kind: Any) -> Any:
     return image[0], -image[1] if kind == -1 or kind == _LAST else image[1]
 
 
-@inner
+@merged
 def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: Any) -> Any:
     """Product of Miller's loops of pairs (P, Q), in ``firsts`` and ``seconds``, and of pairs with fixed points of G2.
 
@@ -161,7 +161,7 @@ def miller(like: Any, firsts: Any, seconds: Any, work: Any, lines: Any, points: 
     return f
 
 
-@inner
+@merged
 def ends_in_subgroup(q: Any, t: Any) -> Any:
     """Whether q, on the twist, is in the subgroup of prime order; t is where Miller's loop took it.
 
@@ -176,7 +176,7 @@ def ends_in_subgroup(q: Any, t: Any) -> Any:
 # Lines of fixed points, in affine form: slope and offset of 1 + (slope (-x / y) + offset (1 / y) v) w.
 
 
-@inner
+@merged
 def _affine_step(lines: Any, position: Any, t: Any, q: Any, doubles: Any) -> Any:
     """T + Q in affine form, Q being T itself where it ``doubles``; the line goes to ``lines``."""
     xx = square(t[0])
@@ -227,7 +227,7 @@ def _to_the_seed(a: Any) -> Any:
     return result
 
 
-@inner
+@merged
 def final_exponentiation(f: Any) -> Any:
     """f to the power (p^12 - 1) / r, times 2u(6u^2 + 3u + 1)."""
     f = fp12.multiply(fp12.conjugate(f), fp12.inverse(f))
