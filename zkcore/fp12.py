@@ -9,8 +9,8 @@ from typing import Any
 
 from numba.extending import overload
 
+from zkcore import fp2_lanes, number, tower
 from zkcore import fp12_lanes as lanes
-from zkcore import number, tower
 from zkcore.cpu import BACKEND
 from zkcore.curve import load_affine
 from zkcore.fp12_lanes import fp12_lanes
@@ -102,6 +102,12 @@ def _scaled_line(f: Any, line: Any, like: Any, points: Any, index: Any) -> Any:
 
 
 @inner
+def _lines_in_lanes(f: Any, line: Any, like: Any, points: Any, index: Any) -> Any:
+    x, y = load_affine(like, points, index)
+    return fp2_lanes.times_line(f, (tower.scale(line[0], y), tower.scale(line[1], x), line[2]))
+
+
+@inner
 def _line_in_lanes(f: Any, line: Any, like: Any, points: Any, index: Any) -> Any:
     return lanes.times_line(f, line, points, index)
 
@@ -113,7 +119,7 @@ def times_line(f: Any, line: Any, like: Any, points: Any, index: Any) -> Any:
 
 @overload(times_line)
 def _times_line(f: Any, line: Any, like: Any, points: Any, index: Any) -> Any:
-    chosen = _line_in_lanes if f == fp12_lanes else _scaled_line
+    chosen = _line_in_lanes if f == fp12_lanes else _lines_in_lanes if f == fp2_lanes.PARTS else _scaled_line
 
     def implementation(f: Any, line: Any, like: Any, points: Any, index: Any) -> Any:
         return chosen(f, line, like, points, index)

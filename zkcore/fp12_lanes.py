@@ -18,19 +18,17 @@ from numba.extending import register_model
 
 from zkcore.bn254 import P
 from zkcore.field import fp
-from zkcore.field_lanes import LIMBS, RADIX, WIDTH, fp_lanes
+from zkcore.field_lanes import LIMBS, WIDTH, fp_lanes
+from zkcore.fp2_lanes import fp2_lanes, sum_of_products, with_sum
 from zkcore.kernel import intrinsic, merged
 from zkcore.number import NumberModel, NumberType, is_words, shared
-from zkcore.tower import FROBENIUS, fp2, fp2_inverse, fp2_over
+from zkcore.tower import FROBENIUS, fp2, fp2_inverse
 
 DEGREE = 6
-UNIT_BITS = RADIX * LIMBS - 8
-"""2^-8 in Montgomery form is 2 to this power."""
 _PLACES = ((0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2))
 """Where the tower keeps the coefficient of w^j."""
 
 _base = fp_lanes
-_pairs = fp2_over(fp_lanes)
 _WORD, _INDEX = ir.IntType(64), ir.IntType(32)
 _VECTOR = ir.VectorType(_WORD, WIDTH)
 PARTS = types.UniTuple(types.UniTuple(fp2, 3), 2)
@@ -57,40 +55,6 @@ def _permuted(builder: Any, a: Sequence[Any], lanes: Sequence[int], b: Sequence[
     ]
 
 
-def _with_sum(builder: Any, a: Any) -> list[Any]:
-    """Real part, imaginary part and their sum: the operands of a product by Karatsuba's way."""
-    real, imaginary = _pairs.split(builder, a)
-    return [real, imaginary, _base.loose_sum(builder, real, imaginary)]
-
-
-def _sum_of_products(
-    builder: Any, terms: Sequence[tuple[list[Any], list[Any]]], times: int = 1, unit: Any = None
-) -> Any:
-    """``times`` the sum of products of pairs of :func:`_with_sum`, plus the ``unit`` over 2^8, if there is one.
-
-    At most six products of parts below 5p/3 are summed, ``times`` counted, so that what is reduced is below
-    (18 + 17 + 1) p^2.
-    """
-    totals = []
-    for part in range(3):
-        total = None
-        for x, y in terms:
-            total = _base.wide(builder, x[part], y[part], total)
-        totals.append(total)
-    low, high, cross = totals
-    real = _base.wide_difference(builder, low, high)
-    imaginary = _base.wide_difference(builder, _base.wide_difference(builder, cross, low), high)
-    if times > 1:
-        real, imaginary = _base.wide_times(builder, real, times), _base.wide_times(builder, imaginary, times)
-    if unit is not None:
-        x, y = _pairs.split(builder, unit)
-        real, imaginary = (
-            _base.wide_shifted(builder, total, number, UNIT_BITS) for total, number in ((real, x), (imaginary, y))
-        )
-    real = _base.wide_offset(builder, real, 18)
-    return _pairs.join(builder, _base.reduce(builder, real), _base.reduce(builder, imaginary))
-
-
 def _turned(builder: Any, a: list[Any], by_xi: list[Any], power: int) -> list[Any]:
     """a w^power, from a and xi a."""
     lanes = [(k - power) if k >= power else WIDTH + DEGREE + k - power for k in range(DEGREE)]
@@ -100,27 +64,27 @@ def _turned(builder: Any, a: list[Any], by_xi: list[Any], power: int) -> list[An
 class Fp12LanesType(NumberType):
     """Numba type of one element of Fp12, its coefficients in lanes."""
 
-    llvm = _pairs.llvm
+    llvm = fp2_lanes.llvm
     size = 2 * LIMBS * WIDTH
 
     def __init__(self) -> None:
         super().__init__(name="fp12_lanes")
 
     def add(self, builder: Any, a: Any, b: Any) -> Any:
-        return _pairs.add(builder, a, b)
+        return fp2_lanes.add(builder, a, b)
 
     def subtract(self, builder: Any, a: Any, b: Any) -> Any:
-        return _pairs.subtract(builder, a, b)
+        return fp2_lanes.subtract(builder, a, b)
 
     def _shared(self, builder: Any, name: str, arguments: list[Any], body: Any) -> Any:
         return shared(builder, f"zkcore_{self.name}_{name}", self.llvm, arguments, body)
 
     def multiply(self, builder: Any, a: Any, b: Any) -> Any:
         def body(inside: Any, left: Any, right: Any) -> Any:
-            x, y = _with_sum(inside, left), _with_sum(inside, right)
-            by_xi = _with_sum(inside, _pairs.times_xi(inside, right))
+            x, y = with_sum(inside, left), with_sum(inside, right)
+            by_xi = with_sum(inside, fp2_lanes.times_xi(inside, right))
             terms = [(_permuted(inside, x, [j] * DEGREE), _turned(inside, y, by_xi, j)) for j in range(DEGREE)]
-            return _sum_of_products(inside, terms)
+            return sum_of_products(inside, terms)
 
         return self._shared(builder, "multiply", [a, b], body)
 
@@ -128,7 +92,7 @@ class Fp12LanesType(NumberType):
         """Four products in every lane, for a_i a_j and a_j a_i are one."""
 
         def body(inside: Any, number: Any) -> Any:
-            x, by_xi = _with_sum(inside, number), _with_sum(inside, _pairs.times_xi(inside, number))
+            x, by_xi = with_sum(inside, number), with_sum(inside, fp2_lanes.times_xi(inside, number))
             doubled = [_base.loose_sum(inside, part, part) for part in x]
             # Which coefficients make that of w^k; from 8 on those of xi a.
             once = (([0, 0, 1, 0, 2, 0], [0, 1, 1, 3, 2, 5]), ([3, 0, 4, 0, 5, 0], [11, 1, 12, 3, 13, 5]))
@@ -138,24 +102,24 @@ class Fp12LanesType(NumberType):
                 for source, pairs in ((x, once), (doubled, twice))
                 for left, right in pairs
             ]
-            return _sum_of_products(inside, terms)
+            return sum_of_products(inside, terms)
 
         return self._shared(builder, "square", [a], body)
 
     def _mixed(self, builder: Any, even: Any, odd: Any) -> Any:
         lanes = [k if k % 2 == 0 else WIDTH + k for k in range(WIDTH)]
-        parts = _permuted(builder, _pairs.split(builder, even), lanes, _pairs.split(builder, odd))
-        return _pairs.join(builder, *parts)
+        parts = _permuted(builder, fp2_lanes.split(builder, even), lanes, fp2_lanes.split(builder, odd))
+        return fp2_lanes.join(builder, *parts)
 
     def conjugate(self, builder: Any, a: Any) -> Any:
         """a^(p^6)."""
-        return self._mixed(builder, a, _pairs.subtract(builder, _pairs.constant(0), a))
+        return self._mixed(builder, a, fp2_lanes.subtract(builder, fp2_lanes.constant(0), a))
 
     def frobenius(self, builder: Any, a: Any, power: int) -> Any:
         """a^(p^power), for power from 1 to 3."""
         factors = [self.base_constant(column) for column in zip(*FROBENIUS[power - 1], strict=True)]
-        turned = _pairs.conjugate(builder, a) if power % 2 else a
-        return _pairs.multiply(builder, turned, _pairs.llvm(factors))
+        turned = fp2_lanes.conjugate(builder, a) if power % 2 else a
+        return fp2_lanes.multiply(builder, turned, fp2_lanes.llvm(factors))
 
     @staticmethod
     def base_constant(values: Sequence[int]) -> Any:
@@ -167,21 +131,21 @@ class Fp12LanesType(NumberType):
         """a^2 for a of order dividing p^4 - p^2 + 1: three squares over Fp4, of a_j + a_(j + 3) y, y^2 = xi."""
 
         def body(inside: Any, number: Any) -> Any:
-            x = _with_sum(inside, number)
-            by_xi = _with_sum(inside, _pairs.times_xi(inside, number))
+            x = with_sum(inside, number)
+            by_xi = with_sum(inside, fp2_lanes.times_xi(inside, number))
             terms = [
                 (_permuted(inside, x, [0, 2, 1, 0, 2, 1]), _permuted(inside, x, [0, 13, 1, 3, 2, 4], by_xi)),
                 (_permuted(inside, x, [3, 5, 4, 3, 5, 4]), _permuted(inside, x, [11, 10, 12, 0, 13, 1], by_xi)),
             ]
-            squares = _sum_of_products(inside, terms, 3)
-            opposite = _pairs.subtract(inside, _pairs.constant(0), number)
+            squares = sum_of_products(inside, terms, 3)
+            opposite = fp2_lanes.subtract(inside, fp2_lanes.constant(0), number)
             signed = self._mixed(inside, opposite, number)
-            return _pairs.add(inside, squares, _pairs.add(inside, signed, signed))
+            return fp2_lanes.add(inside, squares, fp2_lanes.add(inside, signed, signed))
 
         return self._shared(builder, "cyclotomic_square", [a], body)
 
     def equal(self, builder: Any, a: Any, b: Any) -> Any:
-        bits = _pairs.equal(builder, a, b)
+        bits = fp2_lanes.equal(builder, a, b)
         lanes = bits.type((1 << DEGREE) - 1)
         return builder.icmp_unsigned("==", builder.and_(bits, lanes), lanes)
 
@@ -195,7 +159,7 @@ class Fp12LanesType(NumberType):
             parts = _base.reduce(inside, _base.wide(inside, left, right))
             swapped = _permuted(inside, [parts], [1, 0, 3, 2, 5, 4])[0]
             both = _base.loose_sum(inside, parts, swapped)
-            x, by_xi = _with_sum(inside, number), _with_sum(inside, _pairs.times_xi(inside, number))
+            x, by_xi = with_sum(inside, number), with_sum(inside, fp2_lanes.times_xi(inside, number))
             terms = []
             for k, power in enumerate((0, 1, 3) if general else (1, 3)):
                 coefficient = [
@@ -203,7 +167,7 @@ class Fp12LanesType(NumberType):
                     for source, lane in ((parts, 2 * k), (parts, 2 * k + 1), (both, 2 * k))
                 ]
                 terms.append((coefficient, _turned(inside, x, by_xi, power)))
-            return _sum_of_products(inside, terms, unit=None if general else number)
+            return sum_of_products(inside, terms, unit=None if general else number)
 
         return self._shared(builder, "times_line" if general else "times_fixed_line", [a, line, factors], body)
 
@@ -245,7 +209,7 @@ def to_lanes(typingctx: Any, a: Any) -> Any:
             singles = [builder.extract_value(number, position) for number in coefficients]
             # From Montgomery's factor 2^256 to 2^260.
             parts.append(_base.multiply(builder, _from_singles(builder, singles), _base.constant(16)))
-        return _pairs.join(builder, *parts)
+        return fp2_lanes.join(builder, *parts)
 
     return fp12_lanes(a), emit
 
@@ -267,7 +231,7 @@ def from_lanes(typingctx: Any, a: Any) -> Any:
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         out = context.get_value_type(PARTS)(ir.Undefined)
-        for position, part in enumerate(_pairs.split(builder, arguments[0])):
+        for position, part in enumerate(fp2_lanes.split(builder, arguments[0])):
             words = _base.to_words(builder, part)
             for j, place in enumerate(_PLACES):
                 out = builder.insert_value(out, _single(builder, words, j), (*place, position))
@@ -283,7 +247,7 @@ def _constant_part(typingctx: Any, a: Any) -> Any:
         return None
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        parts = _pairs.split(builder, arguments[0])
+        parts = fp2_lanes.split(builder, arguments[0])
         return fp2.join(builder, *(_single(builder, _base.to_words(builder, part), 0) for part in parts))
 
     return fp2(a), emit
@@ -298,7 +262,7 @@ def _scale(typingctx: Any, a: Any, factor: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         parts = [_from_singles(builder, [part] * WIDTH) for part in fp2.split(builder, arguments[1])]
         entered = [_base.multiply(builder, part, _base.constant(16)) for part in parts]
-        return _pairs.multiply(builder, arguments[0], _pairs.join(builder, *entered))
+        return fp2_lanes.multiply(builder, arguments[0], fp2_lanes.join(builder, *entered))
 
     return a(a, factor), emit
 

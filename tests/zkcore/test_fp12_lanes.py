@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from zkcore import fp12, fp12_lanes
 from zkcore.bn254 import P
 from zkcore.cpu import BACKEND
+from zkcore.curve import store_affine
 from zkcore.field import constant, decode, encode, fp, fp_zero
+from zkcore.field_lanes import LIMBS, WIDTH, fp_lanes_zero, gather, scatter
 from zkcore.fp12_lanes import from_lanes, to_lanes
 from zkcore.kernel import inner, kernel
+from zkcore.limbs import from_limbs, to_limbs
 from zkcore.number import load, square
 from zkcore.pairing import load_fp12, store_fp12
 from zkcore.tower import (
@@ -24,6 +27,9 @@ from zkcore.tower import (
     fp12_inverse,
     fp12_multiply,
     fp12_square,
+    imaginary_part,
+    pair,
+    real_part,
     scale,
 )
 
@@ -107,6 +113,47 @@ def _by_the_tower(rows, out, points):
 def _minus(a):
     (a0, a1, a2), (a3, a4, a5) = a
     return (-a0, -a1, -a2), (-a3, -a4, -a5)
+
+
+@inner
+def _gathered(rows, first):
+    like = fp_lanes_zero()
+    return pair(gather(like, rows, first, 24), gather(like, rows, first + 1, 24))
+
+
+@kernel
+def _line_of_eight(rows, work, out):
+    """Row i of ``out``, ``uint64[8, 12, 4]``, from numbers 24i on of ``rows``: f, c0, c1, c2, x and y; canonical."""
+    like = fp_lanes_zero()
+    low = _gathered(rows, 0), _gathered(rows, 2), _gathered(rows, 4)
+    high = _gathered(rows, 6), _gathered(rows, 8), _gathered(rows, 10)
+    line = _gathered(rows, 12), _gathered(rows, 14), _gathered(rows, 16)
+    store_affine(work, 0, (gather(like, rows, 18, 24), gather(like, rows, 19, 24)))
+    low, high = fp12.times_line((low, high), line, like, work, 0)
+    for i in range(3):
+        scatter(out, 2 * i, 12, real_part(low[i]))
+        scatter(out, 2 * i + 1, 12, imaginary_part(low[i]))
+        scatter(out, 2 * i + 6, 12, real_part(high[i]))
+        scatter(out, 2 * i + 7, 12, imaginary_part(high[i]))
+
+
+@kernel
+def _line_of_one(rows, out):
+    """The same for one element, in Montgomery form."""
+    like = fp2_zero()
+    line = load(like, rows, 6), load(like, rows, 7), load(like, rows, 8)
+    store_fp12(out, 0, fp12.times_line(load_fp12(like, rows, 0), line, fp_zero(), rows, 9))
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=24, max_size=24), min_size=WIDTH, max_size=WIDTH))
+@settings(deadline=None, max_examples=50)
+def test_lines_of_eight_elements_agree_with_those_of_one(numbers: list[list[int]]) -> None:
+    work, out = np.empty((2, LIMBS * WIDTH), np.uint64), np.empty((WIDTH, 12, 4), np.uint64)
+    _line_of_eight(to_limbs([number for row in numbers for number in row]), work, out)
+    for row, line in zip(numbers, out, strict=True):
+        one = np.empty((1, 12, 4), np.uint64)
+        _line_of_one(encode(fp, row), one)
+        assert from_limbs(line) == decode(fp, one)
 
 
 @given(ELEMENTS, ELEMENTS, st.lists(NUMBERS, min_size=2, max_size=2))
