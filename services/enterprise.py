@@ -203,7 +203,8 @@ class Enterprise:
     async def start(self) -> None:
         """Checks the network's parameters against the ledger and opens its connection to the node."""
         await self._workers.run(self._parameters.check_published, self._ledger)
-        self._channel = channel(self._identity, self._config.node, Role.OPERATOR, self._parameters.operator)
+        known = self._parameters
+        self._channel = channel(self._identity, self._config.node, Role.OPERATOR, known.operator, known.authority)
         self._submissions = submission_pb2_grpc.SubmissionServiceStub(self._channel)
         self._log = log_pb2_grpc.LogServiceStub(self._channel)
         self._credit = credit_pb2_grpc.CreditServiceStub(self._channel)
@@ -226,8 +227,7 @@ class Enterprise:
             department = self._config.departments.get(dataset)
             if department is None:
                 raise NotFound(f"dataset {dataset}", "no department that answers for it is known here")
-            there = channel(self._identity, department.address, Role.DEPARTMENT, department.name)
-            async with there:
+            async with self._to(department) as there:
                 stub = department_pb2_grpc.DepartmentServiceStub(there)
                 request = department_pb2.GetOpeningRequest(dataset=dataset, period=period)
                 response = await repeated(stub.GetOpening, request, DEADLINE)
@@ -326,6 +326,10 @@ class Enterprise:
             raise LogMismatch("inclusion", "the record does not lie under the anchored head")
         return anchored
 
+    def _to(self, department: DepartmentAddress) -> grpc.aio.Channel:
+        authority = self._parameters.authority
+        return channel(self._identity, department.address, Role.DEPARTMENT, department.name, authority)
+
     async def datasets(self, department: DepartmentAddress) -> list[str]:
         """Names of the datasets that a department answers for, each checked against parameters and ledger.
 
@@ -336,7 +340,7 @@ class Enterprise:
         services.errors.NotAnchored
             If what it says of the newest anchor is not what the ledger holds.
         """
-        async with channel(self._identity, department.address, Role.DEPARTMENT, department.name) as there:
+        async with self._to(department) as there:
             stub = department_pb2_grpc.DepartmentServiceStub(there)
             response = await repeated(stub.ListDatasets, department_pb2.ListDatasetsRequest(), DEADLINE)
         await self._workers.run(self._check_datasets, response.datasets)

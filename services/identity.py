@@ -239,7 +239,11 @@ class Identity:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_OPTIONAL
         context.load_verify_locations(cadata=self.authority.to_pem().decode())
-        # OpenSSL takes a key from a file only; this one is in memory and has no name.
+        self._show(context)
+        return context
+
+    def _show(self, context: ssl.SSLContext) -> None:
+        """Puts certificate and key into a context. OpenSSL takes a key from a file only: one in memory, unnamed."""
         descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
         try:
             with open(descriptor, "wb", closefd=False) as file:
@@ -247,11 +251,24 @@ class Identity:
             context.load_cert_chain(f"/proc/self/fd/{descriptor}")
         finally:
             os.close(descriptor)
+
+    def client_context(self) -> ssl.SSLContext:
+        """TLS 1.3 of a client that shows this identity, for a server of the same authority."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_verify_locations(cadata=self.authority.to_pem().decode())
+        context.set_alpn_protocols(["h2"])
+        self._show(context)
         return context
 
-    def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Credentials of a gRPC client that shows this identity. Use :meth:`channel` to pin the server's as well."""
-        return grpc.ssl_channel_credentials(self.authority.to_pem(), _key_pem(self._key), self.peer.to_pem())
+    def channel_credentials(self, server: PeerIdentity | None = None) -> grpc.ChannelCredentials:
+        """Credentials of a gRPC client that shows this identity. Use :meth:`channel` to pin the server's as well.
+
+        With `server`, no certificate but that one is taken: gRPC accepts a chain that ends in what it is told to trust,
+        and from a certificate that is no authority's none goes on.
+        """
+        trusted = self.authority.to_pem() if server is None else server.to_pem()
+        return grpc.ssl_channel_credentials(trusted, _key_pem(self._key), self.peer.to_pem())
 
     def channel(
         self,
@@ -260,10 +277,14 @@ class Identity:
         name: str,
         options: Sequence[tuple[str, Any]] = (),
         interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
+        server: PeerIdentity | None = None,
     ) -> grpc.aio.Channel:
-        """Channel to the server ``role``/``name`` at ``target``; a server with any other identity is not talked to."""
-        pinned = ("grpc.ssl_target_name_override", _server_name(role, name))
-        credentials = self.channel_credentials()
+        """Channel to the server ``role``/``name`` at ``target``; a server with any other identity is not talked to.
+
+        With `server`, nor is one with any other certificate.
+        """
+        pinned = ("grpc.ssl_target_name_override", server_name(role, name))
+        credentials = self.channel_credentials(server)
         return grpc.aio.secure_channel(target, credentials, [*options, pinned], interceptors=interceptors)
 
     def save(self, directory: Path) -> None:
@@ -356,6 +377,11 @@ class Authority:
             raise OutsideValidity("authority", f"the authority's certificate is not valid at {at.isoformat()}")
         return peer
 
+    def is_revoked(self, peer: PeerIdentity) -> bool:
+        """Whether a certificate of this authority was taken back."""
+        since = self._revoked.since(peer.x509.serial_number)
+        return since is not None and datetime.now(UTC) >= since
+
     def check_revoked(self, peer: PeerIdentity, at: datetime | None = None) -> None:
         """Raise Revoked if a certificate of this authority was taken back at that time (now when None)."""
         since = self._revoked.since(peer.x509.serial_number)
@@ -424,7 +450,7 @@ class CertificateAuthority(Authority):
         """A certificate for a party that made its key itself; parameters as for :meth:`issue`."""
         names: list[x509.GeneralName] = [
             x509.UniformResourceIdentifier(party_uri(role, name)),
-            x509.DNSName(_server_name(role, name)),
+            x509.DNSName(server_name(role, name)),
             *map(_host_name, hosts),
         ]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zkshare {role}")])
@@ -512,7 +538,7 @@ def _read_peer(pem: bytes) -> PeerIdentity:
     return PeerIdentity.from_pem(pem)
 
 
-def _server_name(role: Role, name: str) -> str:
+def server_name(role: Role, name: str) -> str:
     """DNS name that stands for a party in its certificate, so that a client can ask TLS for this party and no other."""
     return f"{sha256(party_uri(role, name).encode()).hexdigest()[:32]}.zkshare.internal"
 

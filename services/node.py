@@ -205,7 +205,8 @@ class Node:
     def meet(self, trustees: Mapping[str, Address]) -> None:
         """Takes the trustees' addresses, by name."""
         self._channels = {
-            name: channel(self._identity, address, Role.TRUSTEE, name) for name, address in trustees.items()
+            name: channel(self._identity, address, Role.TRUSTEE, name, self._parameters.authority)
+            for name, address in trustees.items()
         }
         self._aggregate.meet(self._channels)
         self._list.meet(self._channels)

@@ -28,6 +28,7 @@ from services.metrics import WAITING
 from services.status import from_rpc_error
 from services.store import StoreError
 from services.tracing import client_interceptors, server_interceptors
+from services.vetted import VettedChannel
 from zkcore.errors import Refused
 
 P = ParamSpec("P")
@@ -281,9 +282,18 @@ class Server:
             _log.info("audit head", party=self._party, records=self._noted.size, hash=self._noted.hash)
 
 
-def channel(identity: Identity, address: Address, role: Role, name: str) -> grpc.aio.Channel:
-    """A channel that shows `identity` and talks to the party of that role and name alone."""
-    return identity.channel(str(address), role, name, (*OPTIONS, *RECONNECTING), client_interceptors())
+def channel(
+    identity: Identity, address: Address, role: Role, name: str, authority: Authority | None = None
+) -> grpc.aio.Channel:
+    """A channel that shows `identity` and talks to the party of that role and name alone.
+
+    `authority` is whose certificate that party has, with its list of revoked ones; the identity's own, without a list,
+    unless told.
+    """
+    options, tracing = (*OPTIONS, *RECONNECTING), client_interceptors()
+    return VettedChannel(
+        identity, authority or identity.authority, address.host, address.port, role, name, options, tracing
+    )
 
 
 async def streamed(call: AsyncIterable[T]) -> AsyncIterator[T]:

@@ -116,7 +116,8 @@ class Trustee(rpc.TrusteeServiceServicer):
         segments = segments_of(self._config.database, self._config.segments)
         self._journal = await self._workers.run(Journal, self._database, segments)
         self._releases = await self._workers.run(Releases, self._database, self._clock)
-        self._channel = channel(self._identity, self._config.node, Role.OPERATOR, self._parameters.operator)
+        known = self._parameters
+        self._channel = channel(self._identity, self._config.node, Role.OPERATOR, known.operator, known.authority)
         verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
         self._replica = Replica(self._journal, verifier, self._ledger, self._channel, self._workers)
         self._list = ReleaseList(

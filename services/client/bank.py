@@ -86,7 +86,8 @@ class BankClient:
     async def start(self) -> None:
         """Checks the network's parameters against the ledger and opens its connection."""
         await self._workers.run(self._parameters.check_published, self._ledger)
-        self._channel = channel(self._identity, self._node, Role.OPERATOR, self._parameters.operator)
+        known = self._parameters
+        self._channel = channel(self._identity, self._node, Role.OPERATOR, known.operator, known.authority)
         self._stub = credit_pb2_grpc.CreditServiceStub(self._channel)
 
     async def stop(self) -> None:

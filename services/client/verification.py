@@ -21,7 +21,7 @@ from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
 from services.connection import opened
 from services.errors import AnswerMismatch, Unreachable
-from services.identity import Identity, Role
+from services.identity import Authority, Identity, Role
 from services.retry import repeated
 from services.server import DEADLINE, Address, channel
 from services.status import Refusal
@@ -70,14 +70,24 @@ class VerificationClient:
         Of any role.
     operator
         Name of the operator.
+    authority
+        Whose certificate the node has, with its list of revoked ones; the identity's own, without a list, unless told.
     timeout
         Seconds that a caller waits for a verdict; until then the same proofs are sent again when that may help.
     """
 
-    def __init__(self, node: Address, identity: Identity, operator: str, timeout: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        node: Address,
+        identity: Identity,
+        operator: str,
+        authority: Authority | None = None,
+        timeout: float = DEADLINE,
+    ) -> None:
         self._node = node
         self._identity = identity
         self._operator = operator
+        self._authority = authority
         self._timeout = timeout
         self._columns: dict[bytes, _Column] = {}  # by the key's digest
         self._messages: set[asyncio.Task[None]] = set()
@@ -94,7 +104,7 @@ class VerificationClient:
             If the configuration, or a file that it names, is not right.
         """
         async with opened(role, file) as of:
-            client = cls(of.node, of.identity, of.parameters.operator)
+            client = cls(of.node, of.identity, of.parameters.operator, of.parameters.authority)
             await client.start()
             try:
                 yield client
@@ -103,7 +113,7 @@ class VerificationClient:
 
     async def start(self) -> None:
         """Opens its connection."""
-        self._channel = channel(self._identity, self._node, Role.OPERATOR, self._operator)
+        self._channel = channel(self._identity, self._node, Role.OPERATOR, self._operator, self._authority)
         self._stub = rpc.VerificationServiceStub(self._channel)
         self._loop = asyncio.get_running_loop()
         self._closed = False

@@ -8,14 +8,16 @@ from pathlib import Path
 import grpc.aio
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from typer.testing import CliRunner
 
 from services import parameter_files, revocation, statements
 from services.api.zkshare.v1 import aggregate_pb2, credit_pb2, credit_pb2_grpc, log_pb2, log_pb2_grpc
 from services.cli.authority import app
+from services.client import TaxAgencyClient
 from services.identity import Authority, CertificateAuthority, NotIssuedByAuthority, Revoked, Role
 from services.revocation import REVOKED_FILE
-from services.server import answered, channel
+from services.server import FREE_PORT, Server, answered, channel
 from services.status import from_rpc_error
 from tests.services import parties
 from tests.services.conftest import Running
@@ -150,3 +152,73 @@ async def test_a_stream_ends_when_its_caller_is_revoked(running: Running) -> Non
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await asyncio.wait_for(call.read(), 60)
         assert from_rpc_error(caught.value).check == "revoked"
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_no_server_with_a_revoked_certificate_is_talked_to(tmp_path: Path) -> None:
+    file, party = tmp_path / REVOKED_FILE, (Role.TRUSTEE, "trustee-1")
+    known, caller = Authority.from_pem(AUTHORITY.to_pem(), file), AUTHORITY.issue(Role.BANK, "caller")
+    old, renewed = (AUTHORITY.issue(*party) for _ in range(2))
+    server, request = Server(old, FREE_PORT, []), health_pb2.HealthCheckRequest()
+    await server.start()
+    async with channel(caller, server.address, *party, known) as there:
+        stub = health_pb2_grpc.HealthStub(there)
+        watching = stub.Watch(request)
+        for response in (await answered(stub.Check(request)), await asyncio.wait_for(watching.read(), 60)):
+            assert response.status == health_pb2.HealthCheckResponse.SERVING
+        AUTHORITY.revoke([old.peer], file)
+        for call in (answered(stub.Check(request)), stub.Watch(request).read()):
+            with pytest.raises(Revoked, match="zkshare://trustee/trustee-1 was revoked"):
+                await asyncio.wait_for(call, 60)
+        await server.stop(0)
+        with pytest.raises(Revoked):  # its last message says that it stops
+            await asyncio.wait_for(watching.read(), 60)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(request)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        server = Server(renewed, server.address, [])
+        await server.start()
+        assert (await answered(stub.Check(request))).status == health_pb2.HealthCheckResponse.SERVING
+    # Whom gRPC connects to may be another than who was looked at: it must show the same certificate.
+    for peer, code in ((renewed.peer, None), (old.peer, grpc.StatusCode.UNAVAILABLE)):
+        async with caller.channel(str(server.address), *party, server=peer) as there:
+            try:
+                await health_pb2_grpc.HealthStub(there).Check(request, timeout=60)
+                ended = None
+            except grpc.aio.AioRpcError as error:
+                ended = error.code()
+            assert ended is code
+    await server.stop(0)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_node_and_clients_refuse_parties_whose_certificates_are_revoked(running: Running) -> None:
+    network = running.network
+    list_of_revoked, addresses = running.directory / REVOKED_FILE, {n: t.address for n, t in network.trustees.items()}
+    trustee, operator = (
+        network.authority.issue(*of) for of in ((Role.TRUSTEE, "trustee-2"), (Role.OPERATOR, "operator"))
+    )
+    shares = Server(trustee, FREE_PORT, [network.trustees["trustee-2"]], authority=network.parameters.authority)
+    node = Server(operator, FREE_PORT, network.node._server._servicers, authority=network.parameters.authority)
+    for server in (shares, node):
+        await server.start()
+    own = network.identity(Role.TAX_AGENCY, "tax-agency")
+    agency = TaxAgencyClient(node.address, own, network.parameters, network.ledger, network.workers, network.clock)
+    await agency.start()
+    network.node.meet({**addresses, "trustee-2": shares.address})
+    try:
+        answer = await agency.query(BY_INDUSTRY)
+        assert answer.verified.trustees == (1, 2, 3) and not answer.faults
+        network.authority.revoke([trustee.peer], list_of_revoked)
+        answer = await agency.query(BY_INDUSTRY)
+        (fault,) = answer.faults
+        assert (fault.trustee, fault.check) == ("trustee-2", "revoked") and answer.verified.trustees == (1, 3)
+        network.authority.revoke([operator.peer], list_of_revoked)
+        with pytest.raises(Revoked, match="zkshare://operator/operator was revoked"):
+            await agency.query(BY_INDUSTRY)
+    finally:
+        network.node.meet(addresses)
+        await agency.stop()
+        for server in (shares, node):
+            await server.stop(0)
+    assert not (await network.tax_agencies["tax-agency"].query(BY_INDUSTRY)).faults
