@@ -3,8 +3,8 @@
 Checking proofs together costs a fraction of checking them one by one, but callers come one by one. A
 :class:`Gatherer` lets the first caller wait a moment for others, then hands everything that waits to one call in a
 worker thread. While batches are at work the next one grows by itself, so under load nobody waits for the sake of
-waiting. What waits is bounded: one item more is refused as :class:`services.errors.Busy`, which tells the caller when
-to come again.
+waiting. What waits is bounded, in units of work and in bytes: what is too much is refused as
+:class:`services.errors.Busy`, which tells the caller when to come again.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from services.errors import Busy, Unreachable
 from services.metrics import QUEUED
@@ -24,13 +24,21 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class _Group(Generic[T, R]):
-    """Items of one caller, since when they wait, and where their results are awaited."""
+class Size(NamedTuple):
+    """What an item counts for: units of work, and bytes of memory while it waits."""
 
-    items: Sequence[T]
+    units: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[T, R]):
+    """An item, what it counts for, since when it waits, and where its result is awaited."""
+
+    item: T
+    size: Size
     since: float
-    results: asyncio.Future[list[R | Refused]]
+    result: asyncio.Future[R | Refused]
 
 
 class Gatherer(Generic[T, R]):
@@ -41,12 +49,14 @@ class Gatherer(Generic[T, R]):
     work
         Gives for every item of a batch its result or why it is refused; runs in a worker thread. What it raises
         reaches every caller of the batch.
+    size
+        What an item counts for.
     most
-        Items after which a batch takes up no further caller; a caller's own are shared out in parts of so many.
+        Units after which a batch takes up no further item.
     enough
-        Items for which a batch waits no longer.
+        Units for which a batch waits no longer.
     waiting
-        Items that may wait.
+        What may wait.
     seconds
         How long the first of a batch waits for others.
     at_once
@@ -56,9 +66,10 @@ class Gatherer(Generic[T, R]):
     def __init__(
         self,
         work: Callable[[list[T]], Sequence[R | Refused]],
+        size: Callable[[T], Size],
         workers: Workers,
-        most: int = 256,
-        waiting: int = 1024,
+        most: int,
+        waiting: Size,
         seconds: float = 0.002,
         at_once: int = 2,
         enough: int = 256,
@@ -68,10 +79,12 @@ class Gatherer(Generic[T, R]):
         self._most = most
         self._enough = enough
         self._limit = waiting
+        self._size = size
         self._seconds = seconds
         self._at_once = at_once
-        self._groups: deque[_Group[T, R]] = deque()
-        self._waiting = 0
+        self._entries: deque[_Entry[T, R]] = deque()
+        self._units = 0
+        self._bytes = 0
         self._arrival = asyncio.Event()
         self._room = asyncio.Event()
         self._gathering = asyncio.Lock()
@@ -90,8 +103,8 @@ class Gatherer(Generic[T, R]):
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        while self._groups:
-            _settle(self._take(), Unreachable("node", "it is shutting down"))
+        while self._entries:
+            _fail(self._take(), Unreachable("node", "it is shutting down"))
         self._room.set()
 
     async def one(self, item: T, patient: bool = False) -> R:
@@ -116,34 +129,43 @@ class Gatherer(Generic[T, R]):
         services.errors.Unreachable
             The party is shutting down.
         """
-        while patient and self._tasks and self._waiting + len(items) > self._limit:
+        entries = [self._entry(item) for item in items]
+        while patient and self._tasks and not self._fits(entries):
             self._room.clear()
             await self._room.wait()
         if not self._tasks:
             raise Unreachable("node", "it is shutting down")
-        if self._waiting + len(items) > self._limit:
+        if not self._fits(entries):
             raise Busy("node", "too much is waiting; try again in a moment")
-        groups = [self._add(items[at : at + self._most]) for at in range(0, len(items), self._most)]
+        for entry in entries:
+            self._entries.append(entry)
+            self._count(entry.size.units, entry.size.bytes)
         self._arrival.set()
-        if len(groups) == 1:
-            return await groups[0].results
-        return [result for results in await asyncio.gather(*(group.results for group in groups)) for result in results]
+        if len(entries) == 1:
+            return [await entries[0].result]
+        return list(await asyncio.gather(*(entry.result for entry in entries)))
 
-    def _add(self, items: Sequence[T]) -> _Group[T, R]:
-        group = _Group[T, R](items, time.monotonic(), asyncio.get_running_loop().create_future())
-        self._groups.append(group)
-        self._waiting += len(items)
-        QUEUED.inc(len(items))
-        return group
+    def _entry(self, item: T) -> _Entry[T, R]:
+        return _Entry(item, self._size(item), time.monotonic(), asyncio.get_running_loop().create_future())
+
+    def _fits(self, entries: Sequence[_Entry[T, R]]) -> bool:
+        units = self._units + sum(entry.size.units for entry in entries)
+        return units <= self._limit.units and (
+            self._bytes + sum(entry.size.bytes for entry in entries) <= self._limit.bytes
+        )
+
+    def _count(self, units: int, size: int) -> None:
+        self._units += units
+        self._bytes += size
+        QUEUED.inc(units)
 
     async def _run(self) -> None:
         while True:
             async with self._gathering:
-                groups = await self._gather()
-            if not groups:  # their callers gave up
+                entries = await self._gather()
+            if not entries:  # their callers gave up
                 continue
-            items = [item for group in groups for item in group.items]
-            working = asyncio.ensure_future(self._workers.run(self._work, items))
+            working = asyncio.ensure_future(self._workers.run(self._work, [entry.item for entry in entries]))
             self._idle -= 1
             try:
                 await asyncio.shield(asyncio.wait([working]))
@@ -152,53 +174,47 @@ class Gatherer(Generic[T, R]):
                 raise
             finally:
                 self._idle += 1
-                _share(groups, working)
+                _share(entries, working)
 
-    async def _gather(self) -> list[_Group[T, R]]:
-        while not self._groups:
+    async def _gather(self) -> list[_Entry[T, R]]:
+        while not self._entries:
             self._arrival.clear()
             await self._arrival.wait()
-        left = self._groups[0].since + self._seconds - time.monotonic()
-        if left > 0 and self._waiting < self._enough:
+        left = self._entries[0].since + self._seconds - time.monotonic()
+        if left > 0 and self._units < self._enough:
             await asyncio.sleep(left)
         # Half of what waits is left to the other if two have nothing to do.
-        most = min(self._most, max(self._enough, -(-self._waiting // self._idle)))
-        groups: list[_Group[T, R]] = []
-        size = 0
-        while self._groups and size < most:
-            group = self._take()
-            if not group.results.done():
-                groups.append(group)
-                size += len(group.items)
-        return groups
+        most = min(self._most, max(self._enough, -(-self._units // self._idle)))
+        entries: list[_Entry[T, R]] = []
+        units = 0
+        while self._entries and units < most:
+            entry = self._take()
+            if not entry.result.done():
+                entries.append(entry)
+                units += entry.size.units
+        return entries
 
-    def _take(self) -> _Group[T, R]:
-        group = self._groups.popleft()
-        self._waiting -= len(group.items)
-        QUEUED.dec(len(group.items))
+    def _take(self) -> _Entry[T, R]:
+        entry = self._entries.popleft()
+        self._count(-entry.size.units, -entry.size.bytes)
         self._room.set()
-        return group
+        return entry
 
 
-def _share(groups: Sequence[_Group[T, R]], done: "asyncio.Future[Sequence[R | Refused]]") -> None:
-    """Gives each caller its part of a batch's results, or what the batch failed with."""
+def _share(entries: Sequence[_Entry[T, R]], done: "asyncio.Future[Sequence[R | Refused]]") -> None:
+    """Gives each caller what came of its item, or what the batch failed with."""
     if not done.done():
         return
     error = done.exception()
     if error is not None:
-        for group in groups:
-            _settle(group, error)
+        for entry in entries:
+            _fail(entry, error)
         return
-    start = 0
-    for group in groups:
-        _settle(group, list(done.result()[start : start + len(group.items)]))
-        start += len(group.items)
+    for entry, outcome in zip(entries, done.result(), strict=True):
+        if not entry.result.done():
+            entry.result.set_result(outcome)
 
 
-def _settle(group: _Group[T, R], outcome: list[R | Refused] | BaseException) -> None:
-    if group.results.done():  # its caller gave up
-        return
-    if isinstance(outcome, BaseException):
-        group.results.set_exception(outcome)
-    else:
-        group.results.set_result(outcome)
+def _fail(entry: _Entry[T, R], error: BaseException) -> None:
+    if not entry.result.done():  # else its caller gave up
+        entry.result.set_exception(error)

@@ -5,21 +5,22 @@ Requests of all callers are gathered for :data:`GATHER_SECONDS` and verified as 
 
 import asyncio
 import os
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
-from services.gathering import Gatherer
+from services.gathering import Gatherer, Size
 from services.metrics import BATCH_SIZE
 from services.server import Workers
 from services.status import error_info
 from zkcore.errors import Refused, WrongLength
 from zkcore.groth16 import PreparedVerifyingKey, Proof, VerifyingKey
-from zkcore.groth16.batch import verify_batch
+from zkcore.groth16.batch import verify_columns
 from zkcore.groth16.keys import PROOF_BYTES
 
 PREPARED_KEYS = 64
@@ -30,16 +31,66 @@ BATCH = 256
 """Proofs verified together: more are hardly quicker a proof, and answered later."""
 ENOUGH = 64
 """Proofs that are verified at once, without waiting for others: as many as share one loop of the kernel."""
-QUEUE = 16384
-"""Proofs that may wait; one more is refused as Busy."""
+QUEUE = Size(16384, 1 << 26)
+"""Proofs that may wait, and bytes of them with their inputs: four times what one message may hold. More is Busy."""
 GATHER_SECONDS = 0.004
 """How long the first proof of a batch waits for others."""
 
 AT_ONCE = os.cpu_count() or 1
 """Batches verified side by side, each on one core."""
 
-_Item = tuple[PreparedVerifyingKey, bytes, bytes]
-"""A key, a proof's bytes, and its public inputs, 32 bytes each."""
+_Verdict = bool | Refused
+"""Whether a proof holds, or why its bytes are no proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Proofs under one key, 256 bytes each, and their public inputs, 32 bytes each, both joined."""
+
+    key: PreparedVerifyingKey
+    proofs: bytes
+    inputs: bytes
+
+    def __len__(self) -> int:
+        return len(self.proofs) // PROOF_BYTES
+
+    @property
+    def size(self) -> Size:
+        """What they count for while they wait."""
+        return Size(len(self), len(self.proofs) + len(self.inputs))
+
+    def check(self) -> None:
+        """Refuses columns of lengths that do not fit; what else is wrong is found where the proofs are verified."""
+        n_public = self.key.key.n_public
+        if len(self.proofs) % PROOF_BYTES:
+            raise WrongLength("proofs", f"a proof takes {PROOF_BYTES} bytes")
+        if len(self.inputs) != 32 * n_public * len(self):
+            raise WrongLength("public_inputs", f"the key takes {n_public} of each proof, 32 bytes each")
+
+    def parts(self) -> "list[_Columns]":
+        """The same, cut so that they can be shared out."""
+        width = 32 * self.key.key.n_public
+        return [
+            _Columns(
+                self.key,
+                self.proofs[PROOF_BYTES * at : PROOF_BYTES * (at + ENOUGH)],
+                self.inputs[width * at : width * (at + ENOUGH)],
+            )
+            for at in range(0, len(self), ENOUGH)
+        ]
+
+    def verdict_on_bad(self, row: int) -> _Verdict:
+        """Whether a row that was found to be bad is a false proof, or why its bytes are none."""
+        try:
+            Proof.from_bytes(self.proofs[PROOF_BYTES * row : PROOF_BYTES * (row + 1)])
+        except Refused as refused:
+            return refused
+        return False
+
+    def verify_only(self) -> bool:
+        """Whether the only row's proof holds; raises as :meth:`zkcore.groth16.PreparedVerifyingKey.verify`."""
+        inputs = [int.from_bytes(self.inputs[at : at + 32], "big") for at in range(0, len(self.inputs), 32)]
+        return self.key.verify(Proof.from_bytes(self.proofs), inputs)
 
 
 class VerificationServicer(rpc.VerificationServiceServicer):
@@ -49,7 +100,9 @@ class VerificationServicer(rpc.VerificationServiceServicer):
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._gatherer = Gatherer[_Item, bool](_verify, workers, BATCH, QUEUE, GATHER_SECONDS, AT_ONCE, ENOUGH)
+        self._gatherer = Gatherer[_Columns, list[_Verdict]](
+            _verify, lambda columns: columns.size, workers, BATCH, QUEUE, GATHER_SECONDS, AT_ONCE, ENOUGH
+        )
         self._prepared: OrderedDict[bytes, PreparedVerifyingKey] = OrderedDict()
         self._preparing: dict[bytes, asyncio.Lock] = {}
 
@@ -67,33 +120,48 @@ class VerificationServicer(rpc.VerificationServiceServicer):
 
     async def Verify(self, request: pb.VerifyRequest, context: grpc.aio.ServicerContext) -> pb.VerifyResponse:
         key = await self._key(request.verifying_key)
-        item = _item(key, request.item)
-        valid = await self._gatherer.one(item)
-        if not valid:  # a batch does not tell a false proof from a malformed one; its caller shall know
-            valid = await self._workers.run(lambda: key.verify(*_read(item)))
-        return pb.VerifyResponse(valid=valid)
+        asked = _Columns(key, request.item.proof, b"".join(request.item.public_inputs))
+        fits = len(request.item.public_inputs) == key.key.n_public
+        # A batch does not tell a false proof from a malformed one; its caller shall know.
+        if not fits or (await self._gatherer.one(asked))[0] is not True:
+            return pb.VerifyResponse(valid=await self._workers.run(asked.verify_only))
+        return pb.VerifyResponse(valid=True)
 
     async def VerifyBatch(
         self, request: pb.VerifyBatchRequest, context: grpc.aio.ServicerContext
     ) -> pb.VerifyBatchResponse:
         key = await self._key(request.verifying_key)
-        verdicts = await self._gatherer.each([_item(key, item) for item in request.items])
-        for index, verdict in enumerate(verdicts):
+        fitting = [n for n, item in enumerate(request.items) if len(item.public_inputs) == key.key.n_public]
+        verdicts: list[_Verdict] = [False] * len(request.items)
+        proofs = b"".join([request.items[n].proof for n in fitting])
+        inputs = b"".join([value for n in fitting for value in request.items[n].public_inputs])
+        for n, verdict in zip(fitting, await self._each(_Columns(key, proofs, inputs)), strict=True):
             if isinstance(verdict, Refused):
-                raise type(verdict)(f"items[{index}].{verdict.part}", verdict.why)
+                raise type(verdict)(f"items[{n}].{verdict.part}", verdict.why)
+            verdicts[n] = verdict
         return pb.VerifyBatchResponse(invalid=[index for index, valid in enumerate(verdicts) if not valid])
 
     async def VerifyColumns(
         self, request: pb.VerifyColumnsRequest, context: grpc.aio.ServicerContext
     ) -> pb.VerifyColumnsResponse:
-        key = await self._key(request.verifying_key)
-        verdicts = await self._gatherer.each(_rows(key, request.proofs, request.public_inputs))
+        columns = _Columns(await self._key(request.verifying_key), request.proofs, request.public_inputs)
+        columns.check()
+        verdicts = await self._each(columns)
         return pb.VerifyColumnsResponse(
             invalid=[index for index, verdict in enumerate(verdicts) if verdict is False],
             malformed=[
                 _malformed(index, verdict) for index, verdict in enumerate(verdicts) if isinstance(verdict, Refused)
             ],
         )
+
+    async def _each(self, columns: _Columns) -> list[_Verdict]:
+        """The verdict on each row."""
+        verdicts: list[_Verdict] = []
+        for part in await self._gatherer.each(columns.parts()):
+            if isinstance(part, Refused):
+                raise part
+            verdicts += part
+        return verdicts
 
     async def _key(self, encoded: bytes) -> PreparedVerifyingKey:
         if encoded not in self._prepared:
@@ -120,41 +188,23 @@ def _prepare(encoded: bytes) -> PreparedVerifyingKey:
     return VerifyingKey.from_bytes(encoded).prepare()
 
 
-def _item(key: PreparedVerifyingKey, item: pb.ProofItem) -> _Item:
-    return key, item.proof, b"".join(item.public_inputs)
-
-
-def _rows(key: PreparedVerifyingKey, proofs: bytes, public_inputs: bytes) -> list[_Item]:
-    """The items that two columns hold."""
-    count, width = len(proofs) // PROOF_BYTES, 32 * key.key.n_public
-    if len(proofs) != PROOF_BYTES * count:
-        raise WrongLength("proofs", f"a proof takes {PROOF_BYTES} bytes")
-    if len(public_inputs) != width * count:
-        raise WrongLength("public_inputs", f"the key takes {key.key.n_public} of each proof, 32 bytes each")
-    return [
-        (key, proofs[PROOF_BYTES * n : PROOF_BYTES * (n + 1)], public_inputs[width * n : width * (n + 1)])
-        for n in range(count)
-    ]
-
-
-def _read(item: _Item) -> tuple[Proof, list[int]]:
-    _, proof, public = item
-    return Proof.from_bytes(proof), [int.from_bytes(public[at : at + 32], "big") for at in range(0, len(public), 32)]
-
-
 def _malformed(index: int, refused: Refused) -> pb.MalformedProof:
     info = error_info(refused)
     return pb.MalformedProof(index=index, check=info.reason, part=info.metadata["part"], why=info.metadata["why"])
 
 
-def _verify(items: Sequence[_Item]) -> list[bool | Refused]:
-    """For each item whether its proof holds, or why its bytes are no proof."""
-    verdicts: list[bool | Refused] = [True] * len(items)
-    BATCH_SIZE.observe(len(items))
-    for bad in verify_batch(items):
-        try:
-            _read(items[bad])
-            verdicts[bad] = False
-        except Refused as refused:
-            verdicts[bad] = refused
+def _verify(batch: Sequence[_Columns]) -> list[list[_Verdict]]:
+    """The verdicts on the rows of each; those under one key are verified together."""
+    verdicts: list[list[_Verdict]] = [[True] * len(columns) for columns in batch]
+    BATCH_SIZE.observe(sum(map(len, batch)))
+    by_key: dict[int, list[int]] = defaultdict(list)
+    for n, columns in enumerate(batch):
+        by_key[id(columns.key)].append(n)
+    for chosen in by_key.values():
+        proofs = b"".join([batch[n].proofs for n in chosen])
+        inputs = b"".join([batch[n].inputs for n in chosen])
+        bad = verify_columns(batch[chosen[0]].key, proofs, inputs)
+        places = [(n, row) for n in chosen for row in range(len(batch[n]))] if bad else []
+        for n, row in map(places.__getitem__, bad):
+            verdicts[n][row] = batch[n].verdict_on_bad(row)
     return verdicts

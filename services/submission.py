@@ -18,7 +18,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from services.api.zkshare.v1 import submission_pb2 as pb
 from services.api.zkshare.v1 import submission_pb2_grpc as rpc
 from services.errors import AlreadySubmitted, Unreachable, WrongSubject
-from services.gathering import Gatherer
+from services.gathering import Gatherer, Size
 from services.identity import Identity, caller
 from services.journal import Journal
 from services.log import Head
@@ -34,8 +34,8 @@ from zkcore.errors import Refused
 
 BATCH = 256
 """Records verified together."""
-QUEUE = 1024
-"""Records that may wait; one more is refused as Busy."""
+QUEUE = Size(1024, 1 << 26)
+"""Records that may wait, and their bytes; more is refused as Busy."""
 AHEAD = 64
 """Records of one stream that may wait at a time."""
 
@@ -58,7 +58,7 @@ class Intake:
         self._verifier = verifier
         self._identity = identity
         self._appending = threading.Lock()
-        self._gatherer = Gatherer[bytes, bytes](self._take, workers, BATCH, QUEUE)
+        self._gatherer = Gatherer[bytes, bytes](self._take, lambda body: Size(1, len(body)), workers, BATCH, QUEUE)
 
     async def start(self) -> None:
         """Begins to take records."""

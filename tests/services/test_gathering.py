@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from services.errors import Busy, Unreachable
-from services.gathering import Gatherer
+from services.gathering import Gatherer, Size
 from services.server import Workers
 from zkcore.errors import OutOfRange, Refused
 
@@ -29,6 +29,14 @@ class Doubling:
         return [2 * item if item >= 0 else OutOfRange(f"{item}", "negative") for item in items]
 
 
+QUEUE = Size(128, 100_000)
+
+
+def size_of(item: int) -> Size:
+    """Large numbers take their own value of room."""
+    return Size(1, item if item >= 10_000 else 0)
+
+
 @pytest.fixture
 def doubling() -> Doubling:
     return Doubling()
@@ -37,7 +45,7 @@ def doubling() -> Doubling:
 @pytest_asyncio.fixture
 async def gatherer(doubling: Doubling) -> AsyncIterator[Gatherer[int, int]]:
     workers = Workers()
-    gatherer = Gatherer[int, int](doubling, workers, most=64, waiting=128, seconds=0.02)
+    gatherer = Gatherer[int, int](doubling, size_of, workers, most=64, waiting=QUEUE, seconds=0.02)
     await gatherer.start()
     yield gatherer
     doubling.free.set()
@@ -82,7 +90,7 @@ async def test_what_one_caller_brings_is_shared_out(gatherer: Gatherer[int, int]
 
 async def test_half_of_what_waits_is_left_to_whoever_else_has_nothing_to_do(doubling: Doubling) -> None:
     workers = Workers()
-    gatherer = Gatherer[int, int](doubling, workers, most=64, waiting=128, seconds=60, enough=8)
+    gatherer = Gatherer[int, int](doubling, size_of, workers, most=64, waiting=QUEUE, seconds=60, enough=8)
     await gatherer.start()
     doubling.free.clear()
     asking = [asyncio.create_task(gatherer.one(number)) for number in range(40)]  # enough not to wait a minute
@@ -107,6 +115,25 @@ async def test_one_more_than_may_wait_is_refused_at_once(gatherer: Gatherer[int,
     doubling.free.set()
     await asyncio.gather(*running, *waiting)
     assert await gatherer.one(1) == 2
+
+
+async def test_what_waits_is_bounded_in_bytes_too(gatherer: Gatherer[int, int], doubling: Doubling) -> None:
+    doubling.free.clear()
+    running = [asyncio.create_task(gatherer.one(number)) for number in range(128)]
+    while len(doubling.sizes) < 2:
+        await asyncio.sleep(0.001)
+    waiting = [asyncio.create_task(gatherer.each([30_000, 20_000])) for _ in range(2)]
+    await asyncio.sleep(0)
+    for more in ([10_000], [1, 10_000]):
+        with pytest.raises(Busy):
+            await gatherer.each(more)
+    patient = asyncio.create_task(gatherer.one(50_000, patient=True))
+    small = asyncio.create_task(gatherer.one(1))
+    doubling.free.set()
+    await asyncio.gather(*running)
+    assert await asyncio.gather(*waiting) == [[60_000, 40_000]] * 2
+    assert (await patient, await small) == (100_000, 2)
+    assert await gatherer.one(100_000) == 200_000
 
 
 async def test_the_patient_wait_for_room(gatherer: Gatherer[int, int], doubling: Doubling) -> None:

@@ -13,12 +13,14 @@ from prometheus_client import REGISTRY
 from services import proving
 from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
+from services.gathering import Size
 from services.identity import Role
 from services.server import answered, channel
 from services.status import retry_delay
 from services.verification import SubmissionVerifier
 from tests.services import parties
 from tests.services.conftest import Running
+from zkcore.bn254 import P, R
 from zkcore.errors import Refused
 
 BATCHES = ("count", "sum")
@@ -125,6 +127,39 @@ async def test_columns(stub: Any, items: list[pb.ProofItem], key: bytes) -> None
             assert caught.value.check in ("malformed", "wrong_length") and column in caught.value.part
 
 
+async def test_columns_without_inputs_are_refused_by_length(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:
+    for proofs, inputs in ((items[0].proof, b""), (items[0].proof * 2, b"".join(items[0].public_inputs))):
+        request = pb.VerifyColumnsRequest(verifying_key=key, proofs=proofs, public_inputs=inputs)
+        with pytest.raises(Refused) as caught:
+            await answered(stub.VerifyColumns(request))
+        assert (caught.value.check, caught.value.part) == ("wrong_length", "public_inputs")
+
+
+async def test_edge_values_in_columns_are_named_by_row(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:
+    """Each number of a proof, and each input, at and above its modulus, in a row among good ones."""
+    rows: list[tuple[bytes, bytes]] = []
+    good = items[0].proof, b"".join(items[0].public_inputs)
+    malformed, false = [], []
+    for modulus, column in ((P, 0), (R, 1)):
+        for at in range(0, len(good[column]), 32):
+            for number in (modulus, (1 << 256) - 1):
+                altered = list(good)
+                altered[column] = good[column][:at] + number.to_bytes(32, "big") + good[column][at + 32 :]
+                (malformed, false)[column].append(len(rows))
+                rows += [(altered[0], altered[1]), good]
+    for number in (0, 1, P - 1):  # in range, but not a point of the curve, or not the proof's
+        for at in range(0, 256, 32):
+            false.append(len(rows))
+            rows += [(good[0][:at] + number.to_bytes(32, "big") + good[0][at + 32 :], good[1]), good]
+    request = pb.VerifyColumnsRequest(
+        verifying_key=key, proofs=b"".join(a for a, _ in rows), public_inputs=b"".join(b for _, b in rows)
+    )
+    response = await stub.VerifyColumns(request)
+    assert list(response.invalid) == false
+    assert [each.index for each in response.malformed] == malformed
+    assert {each.check for each in response.malformed} == {"OUT_OF_RANGE"}
+
+
 async def test_who_comes_to_a_full_queue_is_told_when_to_come_again(
     running: Running, stub: Any, items: list[pb.ProofItem], key: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,12 +169,13 @@ async def test_who_comes_to_a_full_queue_is_told_when_to_come_again(
         (stub.VerifyBatch, pb.VerifyBatchRequest(verifying_key=key, items=items[:1])),
         (stub.VerifyColumns, pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof, public_inputs=inputs)),
     )
-    monkeypatch.setattr(running.network.node._verification._gatherer, "_limit", 0)
-    for method, request in calls:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await method(request)
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert retry_delay(caught.value) == 0.25
+    for limit in (Size(0, 1 << 20), Size(1 << 20, len(items[0].proof + inputs) - 1)):
+        monkeypatch.setattr(running.network.node._verification._gatherer, "_limit", limit)
+        for method, request in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await method(request)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert retry_delay(caught.value) == 0.25
     monkeypatch.undo()
     for method, request in calls:
         await method(request)

@@ -14,9 +14,10 @@ from oracle import SMALL_ORDER, from_oracle, to_oracle
 from py_ecc.bn128 import add
 
 from zkcore.bn254 import G1_GENERATOR, P, R
+from zkcore.errors import WrongLength
 from zkcore.field_lanes import WIDTH
-from zkcore.groth16 import Proof, VerifyingKey
-from zkcore.groth16.batch import _SPAN, _Room, _run, _spans, verify_batch
+from zkcore.groth16 import Proof, VerifyingKey, batch
+from zkcore.groth16.batch import _SPAN, _Room, _run, _spans, verify_batch, verify_columns
 from zkcore.groth16.batch_kernels import BETA, LAMBDA
 from zkcore.groups import g1, g2
 from zkcore.limbs import from_limbs, to_limbs
@@ -89,6 +90,29 @@ def test_bytes_say_the_same_as_numbers(made) -> None:
     ragged = [(key, data[:-1], public), (key, data + b"\0", public), (key, data, public[:-1]), (key, b"", b"")]
     assert verify_batch([*ragged, (key, data, public)]) == [0, 1, 2, 3]
     assert verify_batch([encoded(made["none"][0])] * 3) == []
+
+
+def test_columns_say_the_same_as_items(made, monkeypatch) -> None:
+    """Bad items, numbers out of range among them, first, last and across blocks; lengths that are off."""
+    monkeypatch.setattr(batch, "_BLOCK", 70)
+    key = made["two"][0][0]
+    spoiled = [encoded(spoil(made["two"][0], how)) for how in range(8)]
+    for count, bad in ((0, spoiled[:1]), (0, spoiled), (9, spoiled), (130, spoiled[4:6])):
+        items = [*bad, *map(encoded, (made["two"] * 26)[:count]), *bad]
+        proofs, publics = (b"".join(item[column] for item in items) for column in (1, 2))
+        wrong = [*range(len(bad)), *range(count + len(bad), len(items))]
+        for threads in (1, 2):
+            assert verify_columns(key, proofs, publics, threads) == wrong
+    for large in (P, (1 << 256) - 1):
+        _, proof, public = encoded(made["two"][0])
+        assert verify_columns(key, proof + large.to_bytes(32, "big") + proof[32:], public * 2) == [1]
+        assert verify_columns(key, proof * 2, public + public[:-32] + large.to_bytes(32, "big")) == [1]
+    assert verify_columns(key, b"", b"") == []
+    for proofs, publics in ((proof[:-1], public), (proof, public[:-1]), (proof, public * 2), (b"", public)):
+        with pytest.raises(WrongLength):
+            verify_columns(key, proofs, publics)
+    (bare, proof, _), false = encoded(made["none"][0]), encoded(spoil(made["none"][0], 1))[1]
+    assert verify_columns(bare, proof + false + proof, b"") == [1]
 
 
 @given(st.data())

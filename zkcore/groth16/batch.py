@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import compress, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,29 @@ _LANES = np.arange(_NUMBER.lanes, dtype=np.uint64)
 
 _BYTES_ORDER = [0, 1, 3, 2, 5, 4, 6, 7]
 """Where a proof's bytes have a.x a.y b.x0 b.x1 b.y0 b.y1 c.x c.y: they begin with the imaginary part."""
+
+
+class _Column(Sequence[bytes]):
+    """Entries of ``width`` bytes each, laid one after the other: as many rows of limbs without a copy of each."""
+
+    def __init__(self, data: bytes, width: int, count: int) -> None:
+        self.data = data
+        self.width = width
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, chosen: int) -> bytes: ...
+    @overload
+    def __getitem__(self, chosen: slice) -> "_Column": ...
+    def __getitem__(self, chosen: int | slice) -> "bytes | _Column":
+        if isinstance(chosen, int):
+            at = range(self._count)[chosen] * self.width
+            return self.data[at : at + self.width]
+        rows = range(self._count)[chosen]
+        return _Column(self.data[rows.start * self.width : rows.stop * self.width], self.width, len(rows))
 
 
 @dataclass(frozen=True)
@@ -167,20 +190,31 @@ def _limbs(group: _Group) -> tuple[Rows, Rows]:
         A number, or the number of inputs, is not what it must be.
     """
     n_public = group.key.key.n_public
-    encoded = all(isinstance(value, bytes) for column in (group.proofs, group.publics) for value in column)
-    read = _limbs_of_bytes if encoded else _limbs_of_numbers
-    proofs, publics = read(n_public, group.proofs, group.publics)
+    if isinstance(group.proofs, _Column) and isinstance(group.publics, _Column):
+        proofs, publics = _limbs_of_columns(group.proofs.data, group.publics.data)
+    else:
+        proofs, publics = _limbs_of_items(n_public, group)
     if not (below(proofs, P) and below(publics, R)):
         raise OutOfRange("items", "a number is not below its modulus")
     return proofs.reshape(-1, 8, 4), publics.reshape(len(group.proofs), n_public, 4)
 
 
+def _limbs_of_items(n_public: int, group: _Group) -> tuple[Rows, Rows]:
+    encoded = all(isinstance(value, bytes) for column in (group.proofs, group.publics) for value in column)
+    read = _limbs_of_bytes if encoded else _limbs_of_numbers
+    return read(n_public, group.proofs, group.publics)
+
+
 def _limbs_of_bytes(n_public: int, proofs: Sequence[Any], publics: Sequence[Any]) -> tuple[Rows, Rows]:
     if any(len(proof) != PROOF_BYTES for proof in proofs) or any(len(public) != 32 * n_public for public in publics):
         raise WrongLength("items", "not the length of a proof, or not the key's number of inputs")
-    rows = limbs_of_bytes(b"".join(proofs)).reshape(-1, 8, 4)
+    return _limbs_of_columns(b"".join(proofs), b"".join(publics))
+
+
+def _limbs_of_columns(proofs: bytes, publics: bytes) -> tuple[Rows, Rows]:
+    rows = limbs_of_bytes(proofs).reshape(-1, 8, 4)
     # The neutral element is encoded as zeros, which lie on neither curve.
-    return rows[:, _BYTES_ORDER].reshape(-1, 4), limbs_of_bytes(b"".join(publics))
+    return rows[:, _BYTES_ORDER].reshape(-1, 4), limbs_of_bytes(publics)
 
 
 def _limbs_of_numbers(n_public: int, proofs: Sequence[Any], publics: Sequence[Any]) -> tuple[Rows, Rows]:
@@ -307,6 +341,31 @@ def verify_batch_of(
 ) -> list[int]:
     """As :func:`verify_batch`, for items ``(proof, public inputs)`` of one key."""
     return _verify(_blocks_of(key, items), threads)
+
+
+def verify_columns(key: "PreparedVerifyingKey", proofs: bytes, publics: bytes, threads: int = 1) -> list[int]:
+    """As :func:`verify_batch`, for proofs of one key that come joined, and so their inputs: without a copy of each.
+
+    Raises
+    ------
+    WrongLength
+        The proofs are not of 256 bytes each, or there are not as many inputs for each as the key takes.
+    """
+    count, width = len(proofs) // PROOF_BYTES, 32 * key.key.n_public
+    if len(proofs) != PROOF_BYTES * count:
+        raise WrongLength("proofs", f"a proof takes {PROOF_BYTES} bytes")
+    if len(publics) != width * count:
+        raise WrongLength("public_inputs", f"the key takes {key.key.n_public} of each proof, 32 bytes each")
+    blocks = (
+        _Group(
+            key,
+            np.arange(at, min(at + _BLOCK, count)),
+            _Column(proofs, PROOF_BYTES, count)[at : at + _BLOCK],
+            _Column(publics, width, count)[at : at + _BLOCK],
+        )
+        for at in range(0, count, _BLOCK)
+    )
+    return _verify(([group] for group in blocks), threads)
 
 
 def _verify(blocks: Iterable[list[_Group]], threads: int) -> list[int]:
