@@ -1,8 +1,9 @@
 """Fp12 in whichever of its two forms an element has: parts of the tower, or coefficients in lanes.
 
 Where there are lanes, one element at a time is worked on in lanes (:mod:`zkcore.fp12_lanes`), and a kernel that has
-eight elements in the lanes of every number, or a processor without lanes, goes by :mod:`zkcore.tower`. The pairing is
-written in these functions alone, which the compiler resolves by type.
+eight elements in the lanes of every number, or a processor without lanes, goes by :mod:`zkcore.tower`, but for lines of
+eight elements, which :mod:`zkcore.fp2_lanes` multiplies by. The pairing is written in these functions alone, which the
+compiler resolves by type.
 """
 
 from typing import Any

@@ -30,7 +30,7 @@ from zkcore.curve import (
 from zkcore.field import fp_zero, fr_zero, from_montgomery, from_word
 from zkcore.field_lanes import fp_lanes_zero, gather, mask_bits, mask_from_bits, scatter
 from zkcore.fixed_base import add_fixed_base
-from zkcore.kernel import inner, kernel
+from zkcore.kernel import inner, kernel, merged
 from zkcore.number import constant, is_zero, lanes_of, load, one, select, store, zero
 from zkcore.pairing import ends_in_subgroup, final_exponentiation, line_argument, miller
 from zkcore.tower import fp2_zero, fp12_equal, fp12_multiply, fp12_one, imaginary_part, pair, real_part
@@ -114,7 +114,7 @@ def _make_affine(like: Any, work: Any, count: Any, out: Any) -> Any:
         store_affine(out, i, (x * factor, y * factor))
 
 
-@inner
+@merged
 def _multiples(like: Any, points: Any, work: Any) -> Any:
     """Behind the first third of the ``points``, points P, put a third of 2P and one of (1 - lambda) P.
 
@@ -141,7 +141,7 @@ def _gather_proof(like: Any, proofs: Any, first: Any) -> Any:
     return a, (x, y), (gather(like, proofs, at + 6, 8), gather(like, proofs, at + 7, 8))
 
 
-@inner
+@merged
 def _on_curves(like: Any, proofs: Any, sound: Any) -> Any:
     """For every group of items, a word in ``sound`` whose bits tell which have all points on their curves."""
     for group in range(sound.shape[0]):
@@ -170,7 +170,7 @@ def _scatter_outcome(out: Any, f: Any, point: Any) -> Any:
     scatter(out, 14, 15, point[2])
 
 
-@inner
+@merged
 def _accumulate(
     like: Any, proofs: Any, weights: Any, g1_work: Any, g2_work: Any, t_work: Any, lines: Any, points: Any, out: Any
 ) -> Any:
@@ -193,7 +193,7 @@ def _accumulate(
     _scatter_outcome(out, f, _weigh(g1_work, count, like, weights, 0, count))
 
 
-@inner
+@merged
 def _keep_members(like: Any, g2_work: Any, t_work: Any, sound: Any) -> Any:
     """For every group of items, clear in its word in ``sound`` the bits of those whose B is not in the subgroup."""
     extended = pair(like, like)
@@ -249,7 +249,7 @@ def _weight(like: Any, first_word: Any, second_word: Any) -> Any:
     return result + second * _lambda(like) + third * _lambda_squared(like)
 
 
-@inner
+@merged
 def _sum_scalars(weights: Any, publics: Any, out: Any) -> Any:
     """Sums over the items of the weight, and of the weight times every public input; canonical."""
     like = fr_zero()
@@ -327,7 +327,7 @@ def _product(parts: Any) -> Any:
     return f, total
 
 
-@inner
+@merged
 def _fold(parts: Any, out: Any) -> Any:
     f, total = _product(parts)
     _scatter_outcome(out, f, total)
