@@ -6,6 +6,7 @@ its arithmetic takes the time that any key's takes.
 """
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -145,6 +146,8 @@ class NetworkProcess(Commands):
         async with self._network as network:
             for role, name in [(Role.BANK, "bank"), *((Role.ENTERPRISE, name) for name in ENTERPRISES)]:
                 network.identity(role, name).save(self._directory / "identities" / name)
+            gc.collect()
+            gc.freeze()  # as services.process does for each party
             pipe.send(network.node.address)
             await self.serve(pipe)
 

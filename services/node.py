@@ -216,7 +216,8 @@ class Node:
         async with self._anchoring:
             head = self._journal.head()
             if head.size and head != self._anchored:
-                await self._workers.run(self._ledger.ensure_head, head.size, head.root)
+                # It may wait for blocks, for which no worker is kept from its work.
+                await asyncio.to_thread(self._ledger.ensure_head, head.size, head.root)
                 self._anchored = head
                 _log.info("anchored", size=head.size)
             return head

@@ -31,8 +31,9 @@ from zkcore.groth16.keys import PROOF_BYTES
 
 ON_THE_WAY = 2
 """Messages on the way at once: the node verifies one while the other is read or answered."""
-SHARED_FROM = 128
-"""Proofs that go out in one message rather than two; more are shared out, so that both ends stay at work."""
+SHARED_FROM = 256
+"""Proofs that go out in one message rather than two: what a message costs besides them is then some 4 us a proof. More
+are shared out, so that both ends stay at work."""
 MOST = 4096
 """Proofs in a message, as its proto says."""
 MOST_BYTES = 1 << 23

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from fractions import Fraction
@@ -76,6 +77,27 @@ async def test_sums_equal_the_truth(running: Running) -> None:
     assert answer.verified.attested and answer.verified.trustees == (1, 2, 3) and not answer.faults
     network = running.network
     assert verify(answer.receipt, network.parameters.authority, network.ledger) == answer.verified
+
+
+async def test_a_head_that_waits_for_its_block_keeps_no_worker(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, begun, mined = running.network.node, threading.Event(), threading.Event()
+
+    def ensure_head(size: int, root: bytes) -> None:
+        begun.set()
+        assert mined.wait(20)
+
+    monkeypatch.setattr(node._ledger, "ensure_head", ensure_head)
+    monkeypatch.setattr(node, "_anchored", None)
+    anchoring = asyncio.create_task(node.anchor())
+    assert await asyncio.to_thread(begun.wait, 20)
+    threads = node._workers._pool._max_workers
+    all_there = threading.Barrier(threads)
+    await asyncio.gather(*(node._workers.run(all_there.wait, 20) for _ in range(threads)))
+    assert not anchoring.done()
+    mined.set()
+    assert await anchoring == node._anchored
 
 
 async def test_small_groups_are_withheld(running: Running) -> None:

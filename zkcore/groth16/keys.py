@@ -52,6 +52,8 @@ class Proof:
             name = "a" if a is None else "b" if b is None else "c"
             raise PointAtInfinity(f"{part}.{name}", "the neutral element has no use in a proof")
         numbers = [*a, *b[0], *b[1], *c]
+        if min(numbers) >= 0 and max(numbers) < P:
+            return numbers
         for name, number in zip("aabbbbcc", numbers, strict=True):
             if not 0 <= number < P:
                 raise OutOfRange(f"{part}.{name}", "a coordinate is negative or not below the field's modulus")
