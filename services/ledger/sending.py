@@ -135,6 +135,8 @@ class Sender:
         while True:
             receipt = _found(self.web3.eth.get_transaction_receipt, digest)
             if receipt is not None:
+                if receipt["transactionHash"] != digest:
+                    raise Unreachable("ledger", "the chain answers with the receipt of another transaction")
                 mined, lost = True, 0
                 if self._counts(receipt):
                     return receipt

@@ -24,7 +24,7 @@ from services.configuration import load_public
 from services.errors import Unreachable
 from services.identity import Role
 from services.ledger import Ledger, LedgerAccount
-from services.ledger.errors import NotGrowing, WrongChain, WrongContract
+from services.ledger.errors import NotGrowing, TransactionFailed, WrongChain, WrongContract
 from services.metrics import LEDGER_DROPPED
 from zkcore.errors import Malformed, OutOfRange
 
@@ -209,6 +209,70 @@ def test_a_transaction_already_known_is_taken_as_sent(slow: tuple[HTTPProvider, 
     with mining(provider):
         eager.register_scorecard(50)
     assert ledger.scorecard(50) is not None
+
+
+def answering_otherwise(provider: HTTPProvider, **told: Any) -> Meddled:
+    """The chain, with parts of every receipt in another way."""
+
+    def altered(params: Any) -> Any:
+        answer: Any = provider.make_request("eth_getTransactionReceipt", params)  # type: ignore[arg-type]
+        return answer if answer.get("result") is None else {**answer, "result": {**answer["result"], **told}}
+
+    return Meddled(provider, "eth_getTransactionReceipt", altered)
+
+
+def test_a_receipt_of_a_transaction_that_failed(slow: tuple[HTTPProvider, Ledger]) -> None:
+    provider, ledger = slow
+    size = ledger.latest_head()
+    before = size.size if size else 0
+    failing = Ledger(answering_otherwise(provider, status="0x0"), ledger.address, ledger.account, confirmations=DEPTH)
+    with mining(provider), pytest.raises(TransactionFailed):  # as it was signed, nothing speaks against it
+        failing.grant(address(ledger), Role.BANK)
+    with mining(provider), pytest.raises(NotGrowing):  # the state says what came in between: its own head, here
+        failing.anchor_head(before + 1, b"\x33" * 32)
+
+
+def test_a_transaction_that_fails_in_its_block(slow: tuple[HTTPProvider, Ledger]) -> None:
+    """Two heads of one size wait for the same block: one takes effect, the other's receipt says that it failed."""
+    provider, ledger = slow
+    other = LedgerAccount.create()
+    newest = ledger.latest_head()
+    size = (newest.size if newest else 0) + 1
+    with mining(provider):
+        ledger.grant(other.address, Role.OPERATOR)
+    accounts = (ledger.account, other)
+    writers = [Ledger(provider, ledger.address, account, confirmations=DEPTH) for account in accounts]
+    done = [in_background(writer.anchor_head, size, bytes([n]) * 32) for n, writer in enumerate(writers, 1)]
+    wait_for(lambda: pending(provider) == 2)
+    with mining(provider):
+        ended = [future.exception(60) for future in done]
+    assert sorted(type(error).__name__ for error in ended) == ["NoneType", "NotGrowing"]
+    kept = ledger.head(size)
+    assert kept is not None and kept.root == bytes([1 + ended.index(None)]) * 32
+
+
+def test_a_receipt_of_another_transaction(slow: tuple[HTTPProvider, Ledger]) -> None:
+    provider, ledger = slow
+    with mining(provider):
+        earlier = ledger.register_scorecard(60)
+
+    def swapped(params: Any) -> Any:
+        return provider.make_request("eth_getTransactionReceipt", ["0x" + earlier.transaction.hex()])  # type: ignore[arg-type]
+
+    there = Meddled(provider, "eth_getTransactionReceipt", swapped)
+    confused = Ledger(there, ledger.address, ledger.account, confirmations=DEPTH)
+    with pytest.raises(Unreachable, match="receipt of another transaction"):
+        confused.register_scorecard(61)
+    with mining(provider):
+        wait_for(lambda: ledger.scorecard(61) is not None)
+
+
+def test_a_receipt_whose_block_is_not_the_chains_any_more(slow: tuple[HTTPProvider, Ledger]) -> None:
+    provider, ledger = slow
+    stale = answering_otherwise(provider, blockHash="0x" + "77" * 32)
+    hasty = Ledger(stale, ledger.address, ledger.account, confirmations=DEPTH, timeout=2)
+    with mining(provider), pytest.raises(Unreachable, match="was not confirmed"):
+        hasty.register_scorecard(62)
 
 
 def test_a_chain_without_a_base_fee() -> None:
