@@ -198,6 +198,8 @@ class Node:
             await there.close(None)
         try:
             await self.anchor()
+        except Refused as refused:  # the ledger is away, or has something against it; what is in the log stays there
+            _log.warning("not anchored at the end", check=refused.check, part=refused.part, why=refused.why)
         finally:
             self._journal.close()
             self._database.close()

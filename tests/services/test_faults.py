@@ -7,6 +7,7 @@ can mount), or in PostgreSQL databases and on a chain that are stopped and start
 import asyncio
 import json
 import os
+import resource
 import signal
 import ssl
 import subprocess
@@ -278,6 +279,59 @@ async def test_the_departments_disk_is_full(on_disks: Callers) -> None:
     assert await on_disks.opening(FIRST[0]) == opening
 
 
+@contextmanager
+def unwritable(processes: Processes, name: str) -> Iterator[None]:
+    """No file takes a byte more from a party that runs, whatever it has open: the system refuses its writes (EFBIG).
+
+    A file system cannot be made read-only under a process that has files open for writing, as those of parties are.
+    """
+    pid = processes.running[name].pid
+    assert pid is not None
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+async def test_the_nodes_files_take_nothing_while_it_runs(on_disks: Callers) -> None:
+    name, size = on_disks.another(), await on_disks.head()
+    kept = await on_disks.submit(FIRST[0])
+    with unwritable(on_disks.processes, "node"):
+        for _ in range(2):
+            await unavailable(on_disks.submit(name))
+            await unavailable(on_disks.query())
+        assert await on_disks.head() == size
+        await eventually(lambda: not_(on_disks.serving("node")))
+    await eventually(lambda: on_disks.serving("node"))
+    receipt = await on_disks.submit(name)
+    assert await on_disks.submit(name) == receipt
+    assert await on_disks.submit(FIRST[0]) == kept and await on_disks.head() == size + 1
+    assert (await on_disks.query(faults=0))[0] == 4
+    on_disks.processes.kill("node")  # and so it is on disk
+    on_disks.processes.begin("node")
+    await eventually(lambda: on_disks.serving("node"))
+    assert await on_disks.submit(name) == receipt and await on_disks.head() == size + 1
+
+
+async def test_other_parties_files_take_nothing_while_they_run(on_disks: Callers) -> None:
+    processes, truth, opening = on_disks.processes, await on_disks.query(), await on_disks.opening(FIRST[0])
+    with unwritable(processes, "trustee-1"):
+        assert await on_disks.query(faults=1) == truth  # the others suffice
+        with unwritable(processes, "trustee-2"):
+            await unavailable(on_disks.query(), says_when=False)
+        await eventually(lambda: not_(on_disks.serving("trustee-1")))
+    with unwritable(processes, parties.DEPARTMENT):
+        for _ in range(2):  # nothing is given out that the audit log does not hold
+            await unavailable(on_disks.opening(FIRST[0]))
+        await eventually(lambda: not_(on_disks.serving(parties.DEPARTMENT)))
+    for name in ("trustee-1", "trustee-2", parties.DEPARTMENT):
+        await eventually(lambda name=name: on_disks.serving(name))
+    assert await on_disks.query(faults=0) == truth
+    assert await on_disks.opening(FIRST[0]) == opening
+
+
 @pytest.mark.parametrize("name", ["node", "trustee-1", parties.DEPARTMENT])
 async def test_a_disk_that_may_only_be_read(on_disks: Callers, name: str) -> None:
     """A party does not start there, and says why; it starts when the disk is writable again."""
@@ -413,3 +467,21 @@ async def test_the_chain_goes_away(on_servers: Callers, chain: Chain) -> None:
     assert await on_servers.query(faults=0) == truth
     newest = on_servers.processes.ledger.latest_head()
     assert newest is not None and newest.size == size + 1
+
+
+async def test_a_node_is_stopped_while_the_chain_is_away(on_servers: Callers, chain: Chain) -> None:
+    processes, name = on_servers.processes, on_servers.another()
+    receipt = await on_servers.submit(name)  # no head on the ledger holds it yet
+    size = await on_servers.head()
+    await asyncio.to_thread(chain.stop)
+    try:
+        assert await asyncio.to_thread(processes.stop, "node") == 0
+        assert "not anchored at the end" in (processes.folder / "node.log").read_text()
+    finally:
+        await asyncio.to_thread(chain.start)
+    processes.begin("node")
+    await eventually(lambda: on_servers.serving("node"))
+    assert await on_servers.submit(name) == receipt and await on_servers.head() == size
+    await eventually(lambda: answered(on_servers.query(faults=0)))
+    newest = processes.ledger.latest_head()
+    assert newest is not None and newest.size == size
