@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 import structlog
 
-from services.status import from_rpc_error, retry_delay
+from services.status import from_rpc_error, received, retry_delay
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ async def repeated(method: Callable[..., Awaitable[T]], request: Any, timeout: f
     until, failures = time.monotonic() + timeout, 0
     while True:
         try:
-            return await method(request, timeout=max(0.001, until - time.monotonic()))
+            return received(await method(request, timeout=max(0.001, until - time.monotonic())))
         except grpc.aio.AioRpcError as error:
             failures += 1
             asked = retry_delay(error)

@@ -25,7 +25,7 @@ from services.health import HealthServicer
 from services.identity import Authority, Identity, Role
 from services.limits import MESSAGE_LIMIT, USUAL, Limits
 from services.metrics import WAITING
-from services.status import from_rpc_error
+from services.status import from_rpc_error, received
 from services.store import StoreError
 from services.tracing import client_interceptors, server_interceptors
 from services.vetted import VettedChannel
@@ -300,7 +300,7 @@ async def streamed(call: AsyncIterable[T]) -> AsyncIterator[T]:
     """The responses of a stream; its failure raised as the refusal that it carries."""
     try:
         async for response in call:
-            yield response
+            yield received(response)
     except grpc.aio.AioRpcError as error:
         raise from_rpc_error(error) from None
 
@@ -308,6 +308,6 @@ async def streamed(call: AsyncIterable[T]) -> AsyncIterator[T]:
 async def answered(call: Awaitable[T]) -> T:
     """A call's response; its failure raised as the refusal that it carries."""
     try:
-        return await call
+        return received(await call)
     except grpc.aio.AioRpcError as error:
         raise from_rpc_error(error) from None

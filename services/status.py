@@ -9,7 +9,7 @@ Any other exception of a server becomes INTERNAL without details, so that nothin
 import math
 import re
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -18,7 +18,9 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from services import errors
-from zkcore.errors import Refused
+from zkcore.errors import Malformed, Refused
+
+T = TypeVar("T")
 
 DOMAIN = "zkshare"
 DETAILS = "grpc-status-details-bin"
@@ -132,6 +134,13 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Refused:
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return errors.Unreachable("connection", error.details() or error.code().name)
     return Refusal(error.code().name.lower(), "call", error.details() or "no details", error.code())
+
+
+def received(response: T | None) -> T:
+    """A response as gRPC gives it, which is None for one that it could not decode: raises zkcore.errors.Malformed."""
+    if response is None:
+        raise Malformed("response", "the bytes are not an encoding of the message")
+    return response
 
 
 def retry_delay(error: grpc.aio.AioRpcError) -> float | None:

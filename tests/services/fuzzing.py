@@ -1,7 +1,7 @@
 """Mutated messages: bytes that lie, and messages whose fields lie, made from honest ones.
 
-A mutation is a name from :data:`WAYS` and a number from which the rest follows, so that hypothesis can draw, shrink and
-print it. Those of bytes know the wire format (tags, lengths, varints) well enough to break it in every place; those of
+A mutation is a name from :data:`WAYS` and a number from which the rest follows, so that it can be printed and made
+again. Those of bytes know the wire format (tags, lengths, varints) well enough to break it in every place; those of
 fields walk the descriptors (:mod:`tests.services.tampering`), signed and carried messages included, and set edge
 values, or values that stood in other messages.
 """
@@ -13,7 +13,6 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
-from hypothesis import strategies as st
 
 from services.limits import SMALL_MESSAGE
 from tests.services.tampering import Alteration, alterations
@@ -58,9 +57,13 @@ EDGE_BYTES = (
 )
 
 
-def mutations() -> st.SearchStrategy[list[Mutation]]:
-    """The mutations of one message."""
-    return st.lists(st.tuples(st.sampled_from(sorted(WAYS)), st.integers(0, 2**32 - 1)), min_size=1, max_size=MUTATIONS)
+def mutations(seed: int, messages: int) -> list[list[Mutation]]:
+    """The mutations of so many messages, each its own."""
+    chance, ways = random.Random(seed), sorted(WAYS)
+    return [
+        [(chance.choice(ways), chance.randrange(2**32)) for _ in range(chance.randint(1, MUTATIONS))]
+        for _ in range(messages)
+    ]
 
 
 @dataclass

@@ -66,7 +66,11 @@ BREAKS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "two swapped": lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]],
     "one twice": lambda lines: [*lines[:4], lines[3], *lines[4:]],
     "edited": lambda lines: [*lines[:4], lines[4].replace(b"/m/", b"/n/"), *lines[5:]],
-    "hash edited": lambda lines: [*lines[:4], lines[4][:-4] + b'0"}\n', *lines[5:]],
+    "hash edited": lambda lines: [
+        *lines[:4],
+        lines[4][:-4] + (b'1"}\n' if lines[4][-4:-3] == b"0" else b'0"}\n'),
+        *lines[5:],
+    ],
     "space put in": lambda lines: [*lines[:4], lines[4].replace(b",", b", ", 1), *lines[5:]],
     "empty line": lambda lines: [*lines[:4], b"\n", *lines[4:]],
     "joined": lambda lines: [*lines[:3], lines[3][:-1] + lines[4], *lines[5:]],

@@ -92,7 +92,7 @@ Right = Callable[[Target, Running, Message, Answers], bool]
 
 def said(target: Target, answers: Answers) -> Any:
     """What must be the same when a request is answered again."""
-    return [READ.get(target.path, bytes)(answer.SerializeToString()) for answer in answers]
+    return [READ.get(target.path, bytes)(answer.SerializeToString(deterministic=True)) for answer in answers]
 
 
 def same(target: Target, running: Running, request: Message, answers: Answers) -> bool:
@@ -238,7 +238,7 @@ async def send(targets: Targets, name: str, requests: Sequence[bytes]) -> None:
 
 
 Batch = list[list[Mutation]]
-BATCHES: st.SearchStrategy[Batch] = st.lists(mutations(), min_size=TOGETHER, max_size=TOGETHER)
+BATCHES: st.SearchStrategy[Batch] = st.builds(mutations, st.integers(0, 2**64 - 1), st.just(TOGETHER))
 PATHS = sorted(METHODS)
 SENT: dict[str, int] = {}
 

@@ -20,6 +20,11 @@ class Tap:
     direction: str = ""
     edit: Edit | None = None
     edited: int = 0
+    garble: Callable[[bytes], bytes] | None = None
+
+    def garbled(self, method: str, garble: Callable[[bytes], bytes]) -> None:
+        """Alter the bytes of this method's responses from now on, before gRPC decodes them."""
+        self.method, self.garble = method, garble
 
     def alter(self, method: str, direction: str, edit: Edit) -> None:
         """Alter messages of this method in this direction ("request" or "response") from now on."""
@@ -27,13 +32,15 @@ class Tap:
 
     def leave(self) -> None:
         """Alter nothing any more."""
-        self.edit = None
+        self.edit = self.garble = None
 
     def __call__(self, method: str | bytes, direction: str, message: Any) -> Any:
         name = method if isinstance(method, str) else method.decode()
         if self.edit is not None and (name, direction) == (self.method, self.direction):
             message = self.edit(message)
             self.edited += 1
+        if message is None:  # what gRPC could not decode
+            return None
         encoded = message if isinstance(message, bytes) else message.SerializeToString()
         self.passed.append((name, direction, encoded))
         return message
@@ -88,6 +95,21 @@ def tapped_channel(tap: Tap) -> Callable[..., grpc.aio.Channel]:
 
     def make(*args: Any, **kwargs: Any) -> grpc.aio.Channel:
         kwargs["interceptors"] = [*kwargs.get("interceptors", ()), *tap.interceptors()]
-        return secure_channel(*args, **kwargs)
+        made = secure_channel(*args, **kwargs)
+        for kind in ("unary_unary", "unary_stream", "stream_stream"):
+            setattr(made, kind, _garbling(tap, getattr(made, kind)))
+        return made
 
     return make
+
+
+def _garbling(tap: Tap, kind: Callable[..., Any]) -> Callable[..., Any]:
+    def method(name: str, *args: Any, response_deserializer: Any = None, **kwargs: Any) -> Any:
+        def decoded(encoded: bytes) -> Any:
+            if tap.garble is not None and tap.method == name:
+                encoded = tap.garble(encoded)
+            return response_deserializer(encoded) if response_deserializer else encoded
+
+        return kind(name, *args, response_deserializer=decoded, **kwargs)
+
+    return method
