@@ -1,8 +1,10 @@
 """Configuration files of the processes: read strictly, refused by name, overridden by the environment."""
 
+import importlib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from services.configuration import load
 from services.limits import Limits
@@ -104,3 +106,32 @@ def test_limits_and_audit_log(tmp_path: Path) -> None:
     text = 'audit = "elsewhere/log"\n' + TRUSTEE + "[limits]\ncalls_a_second = 7\nat_once = 2\n"
     told = load("trustee", write(tmp_path, text), {"ZKSHARE_LIMITS_AT_ONCE": "5"}).guard
     assert told.limits == Limits(calls_a_second=7, burst=14, at_once=5) and told.audit == tmp_path / "elsewhere/log"
+
+
+OF_ROLES = {
+    "trustee": TRUSTEE,
+    "node": TRUSTEE.replace('node = "127.0.0.1:7000"\nshare = "share.pem"\n', "").replace(
+        "[rights]", 'key = "account.key"\n\n[trustees]\none = "127.0.0.1:7001"\n\n[rights]'
+    ),
+    "department": TRUSTEE.partition("[rights]")[0].replace(
+        'node = "127.0.0.1:7000"\nshare = "share.pem"', 'datasets = ["vat"]'
+    )
+    + 'key = "account.key"\n',
+}
+
+
+@pytest.mark.parametrize("role", OF_ROLES)
+def test_every_role_checks_its_configuration(tmp_path: Path, role: str) -> None:
+    """With 0 what may be started, with 2 and a reason what may not: a file that is missing, a key that nobody knows."""
+    app, path = importlib.import_module(f"services.cli.{role}").app, write(tmp_path, OF_ROLES[role])
+    for folder in ("identity", "network"):
+        (tmp_path / folder).mkdir()
+    missing = CliRunner().invoke(app, ["--config", str(path), "--check"])
+    assert missing.exit_code == 2 and "there is no" in missing.stderr
+    for name in ("share.pem", "account.key", "ledger.sqlite"):
+        (tmp_path / name).touch()
+    sound = CliRunner().invoke(app, ["--config", str(path), "--check"])
+    assert (sound.exit_code, sound.stderr) == (0, "") and f"zkshare {role}" in sound.stdout
+    write(tmp_path, "listne = 5\n" + OF_ROLES[role])
+    unknown = CliRunner().invoke(app, ["--config", str(path), "--check"])
+    assert unknown.exit_code == 2 and "listne" in unknown.stderr
