@@ -8,6 +8,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from homomorphic.threshold import KeyShare
 from services import parameter_files
@@ -17,7 +18,7 @@ from services.connection import Connection, open_ledger
 from services.department import Department, DepartmentConfig
 from services.identity import Identity, Role
 from services.key_files import load_secret, read_passphrase
-from services.ledger import EmbeddedProvider, Ledger
+from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.node import Node, NodeConfig
 from services.parameters import PublicParameters
 from services.server import Address, Workers
@@ -34,21 +35,55 @@ ROLES = {
 }
 
 
-def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Party:
-    """The party that a configuration describes, not yet started.
+@dataclass(frozen=True)
+class Held:
+    """What a party reads from its own disk before it meets anybody."""
+
+    identity: Identity
+    parameters: PublicParameters
+    share: KeyShare | None
+
+
+def held(configuration: Configuration) -> Held:
+    """Reads the files that a configuration names, and sees whether they are of its role and network.
 
     Raises
     ------
     zkcore.errors.Refused, OSError
-        If a file that it names does not read.
+        If one does not read, or is another party's.
     """
     identity, parameters = Identity.load(configuration.identity), parameter_files.load(configuration.network)
     if identity.role != ROLES[configuration.role]:
         raise Malformed("identity", f"the certificate is of a {identity.role}, not of a {configuration.role}")
+    strangers = set(configuration.trustees) - set(parameters.trustees)
+    if strangers:
+        raise Malformed(f"trustees.{min(strangers)}", f"the network's trustees are {', '.join(parameters.trustees)}")
+    share = None
+    if configuration.share is not None:
+        opened_by = configuration.passphrase_file
+        share = load_secret(KeyShare, configuration.share, read_passphrase(opened_by) if opened_by else None)
+        if share.key != parameters.threshold_key:
+            raise Malformed("share", "it is of another threshold key than the network's; ask the committee for yours")
+    if configuration.ledger.key is not None:
+        LedgerAccount.load(configuration.ledger.key)
+    return Held(identity, parameters, share)
+
+
+def make(configuration: Configuration, files: Held, ledger: Ledger, workers: Workers) -> Party:
+    """The party that a configuration describes, not yet started."""
+    identity, parameters = files.identity, files.parameters
     if configuration.role == "node":
-        return _node(configuration, identity, parameters, ledger, workers)
+        node = NodeConfig(
+            configuration.database,
+            configuration.rights,
+            configuration.listen,
+            web=configuration.web,
+            segments=configuration.segments,
+            guard=configuration.guard,
+        )
+        return Node(node, identity, parameters, ledger, workers)
     if configuration.role == "trustee":
-        return _trustee(configuration, identity, parameters, ledger, workers)
+        return _trustee(configuration, files, ledger, workers)
     if configuration.role == "enterprise":
         return EnterpriseAgent(Connection(configuration, identity, parameters, ledger, workers))
     office = DepartmentConfig(
@@ -61,27 +96,8 @@ def make(configuration: Configuration, ledger: Ledger, workers: Workers) -> Part
     return Department(office, identity, parameters, ledger, workers)
 
 
-def _node(
-    configuration: Configuration, identity: Identity, parameters: PublicParameters, ledger: Ledger, workers: Workers
-) -> Node:
-    strangers = set(configuration.trustees) - set(parameters.trustees)
-    if strangers:
-        raise Malformed(f"trustees.{min(strangers)}", f"the network's trustees are {', '.join(parameters.trustees)}")
-    config = NodeConfig(
-        configuration.database,
-        configuration.rights,
-        configuration.listen,
-        web=configuration.web,
-        segments=configuration.segments,
-        guard=configuration.guard,
-    )
-    return Node(config, identity, parameters, ledger, workers)
-
-
-def _trustee(
-    configuration: Configuration, identity: Identity, parameters: PublicParameters, ledger: Ledger, workers: Workers
-) -> Trustee:
-    if configuration.node is None or configuration.share is None:
+def _trustee(configuration: Configuration, files: Held, ledger: Ledger, workers: Workers) -> Trustee:
+    if configuration.node is None or files.share is None:
         raise Malformed("node", "a trustee needs the node's address and its share")
     config = TrusteeConfig(
         configuration.database,
@@ -92,9 +108,7 @@ def _trustee(
         guard=configuration.guard,
         web=configuration.web,
     )
-    opened_by = configuration.passphrase_file
-    share = load_secret(KeyShare, configuration.share, read_passphrase(opened_by) if opened_by else None)
-    return Trustee(config, identity, share, parameters, ledger, workers)
+    return Trustee(config, files.identity, files.share, files.parameters, ledger, workers)
 
 
 async def serve(configuration: Configuration, ready: Callable[[Address], None]) -> None:
@@ -110,9 +124,10 @@ async def serve(configuration: Configuration, ready: Callable[[Address], None]) 
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     workers = Workers(configuration.threads)
     try:
+        files = await workers.run(held, configuration)
         ledger, provider = await workers.run(open_ledger, configuration.ledger)
         try:
-            party = make(configuration, ledger, workers)
+            party = make(configuration, files, ledger, workers)
             await party.start()
             try:
                 if isinstance(party, Node):

@@ -39,6 +39,14 @@ def run(role: str, file: Path, check: bool) -> None:
         except Refused as error:
             _refuse(file, f"{error.part}: {error.why}")
     if check:
+        from services.process import held
+
+        try:
+            held(configuration)
+        except Refused as error:
+            _refuse(file, f"{error.part}: {error.why} [{error.check}]")
+        except OSError as error:
+            _refuse(file, str(error))
         typer.echo(f"{file}: a sound configuration for zkshare {role}")
         return
     _serve(configuration, file)

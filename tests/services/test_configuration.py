@@ -1,14 +1,20 @@
 """Configuration files of the processes: read strictly, refused by name, overridden by the environment."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from services.configuration import load
+from services.key_files import save_secret
 from services.limits import Limits
 from services.server import Address
+from tests.services import parties
+from tests.services.processes import Processes
 from zkcore.errors import Malformed
 
 TRUSTEE = """
@@ -108,30 +114,53 @@ def test_limits_and_audit_log(tmp_path: Path) -> None:
     assert told.limits == Limits(calls_a_second=7, burst=14, at_once=5) and told.audit == tmp_path / "elsewhere/log"
 
 
-OF_ROLES = {
-    "trustee": TRUSTEE,
-    "node": TRUSTEE.replace('node = "127.0.0.1:7000"\nshare = "share.pem"\n', "").replace(
-        "[rights]", 'key = "account.key"\n\n[trustees]\none = "127.0.0.1:7001"\n\n[rights]'
-    ),
-    "department": TRUSTEE.partition("[rights]")[0].replace(
-        'node = "127.0.0.1:7000"\nshare = "share.pem"', 'datasets = ["vat"]'
-    )
-    + 'key = "account.key"\n',
-}
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """The files of a network, none of whose processes runs."""
+    made = Processes(tmp_path_factory.mktemp("network"))
+    yield made
+    made.close()
 
 
-@pytest.mark.parametrize("role", OF_ROLES)
-def test_every_role_checks_its_configuration(tmp_path: Path, role: str) -> None:
-    """With 0 what may be started, with 2 and a reason what may not: a file that is missing, a key that nobody knows."""
-    app, path = importlib.import_module(f"services.cli.{role}").app, write(tmp_path, OF_ROLES[role])
-    for folder in ("identity", "network"):
-        (tmp_path / folder).mkdir()
-    missing = CliRunner().invoke(app, ["--config", str(path), "--check"])
-    assert missing.exit_code == 2 and "there is no" in missing.stderr
-    for name in ("share.pem", "account.key", "ledger.sqlite"):
-        (tmp_path / name).touch()
-    sound = CliRunner().invoke(app, ["--config", str(path), "--check"])
+def checked(role: str, path: Path) -> Result:
+    return CliRunner().invoke(importlib.import_module(f"services.cli.{role}").app, ["--config", str(path), "--check"])
+
+
+@contextmanager
+def written(path: Path, content: bytes) -> Iterator[None]:
+    before = path.read_bytes()
+    path.write_bytes(content)
+    yield
+    path.write_bytes(before)
+
+
+@pytest.mark.parametrize("name", ["node", "trustee-1", parties.DEPARTMENT])
+def test_every_role_checks_its_configuration_and_files(network: Processes, name: str) -> None:
+    """With 0 what may be started; with 2 and a reason a file that is missing, damaged or another's, an unknown key."""
+    folder, role = network.folder, network.role(name)
+    path, identity = folder / f"{name}.toml", folder / f"{name}.identity"
+    sound = checked(role, path)
     assert (sound.exit_code, sound.stderr) == (0, "") and f"zkshare {role}" in sound.stdout
-    write(tmp_path, "listne = 5\n" + OF_ROLES[role])
-    unknown = CliRunner().invoke(app, ["--config", str(path), "--check"])
-    assert unknown.exit_code == 2 and "listne" in unknown.stderr
+    others = folder / ("trustee-1.identity" if name == "node" else "node.identity")
+    wrong = {
+        path: (b"listne = 5\n" + path.read_bytes(), "listne"),
+        identity / "certificate.pem": ((others / "certificate.pem").read_bytes(), "does not belong to the certificate"),
+        identity / "key.pem": (b"no key", "key"),
+    }
+    if name == "trustee-1":
+        _, shares = parties.committee.__wrapped__()  # the same primes, dealt once more
+        save_secret(folder / "other.share", shares[0], None)
+        wrong[folder / f"{name}.share"] = (
+            (folder / "other.share").read_bytes(),
+            "share: it is of another threshold key",
+        )
+    for file, (content, told) in wrong.items():
+        with written(file, content):
+            refused = checked(role, path)
+        assert refused.exit_code == 2 and told in refused.stderr, (file, refused.stderr)
+    away = folder / "away"
+    for file in (identity, folder / "network", folder / "ledger.sqlite"):
+        file.rename(away)
+        refused = checked(role, path)
+        away.rename(file)
+        assert refused.exit_code == 2 and f"there is no {file}" in refused.stderr, (file, refused.stderr)
