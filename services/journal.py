@@ -2,7 +2,7 @@
 
 Entries are appended in one transaction with everything that depends on them, so after a crash the journal is as it was
 after some append. The Merkle index and the public columns are held in memory and rebuilt from columns and leaf hashes
-when the journal opens; entries themselves are read only when they are asked for.
+when the journal opens; entries themselves, which lie in a table of their own, are read only when they are asked for.
 
 Ciphertexts lie once more in segments (:mod:`services.store.segments`), where they are summed. They are written before
 the transaction and labelled with the log's root behind them, so that rows of a transaction that did not end, or of
@@ -11,7 +11,6 @@ fails, as when the database goes away, nobody knows whether it was kept: the jou
 holds before it is used again.
 """
 
-import copy
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -76,7 +75,7 @@ class Journal:
 
     def extended(self, bodies: Iterable[bytes]) -> MerkleLog:
         """The log as it would be with these entries behind the others."""
-        log = copy.deepcopy(self.log)
+        log = self.log.copy()
         for body in bodies:
             log.append(body)
         return log
@@ -109,8 +108,8 @@ class Journal:
             self._uncertain = True
             with self._database.transaction() as transaction:
                 transaction.execute_many(
-                    "INSERT INTO entry (position, dataset, subject, period, attributes, key_fingerprint, leaf, receipt,"
-                    " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO entry (position, dataset, subject, period, attributes, key_fingerprint, leaf)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
                     [
                         (
                             record.position,
@@ -120,12 +119,15 @@ class Journal:
                             json.dumps(dict(record.attributes), ensure_ascii=False),
                             record.key,
                             leaf,
-                            receipts[index] if receipts else None,
-                            body,
                         )
-                        for index, (record, leaf, (body, accepted)) in enumerate(
-                            zip(records, leaves, entries, strict=True)
-                        )
+                        for record, leaf, (_, accepted) in zip(records, leaves, entries, strict=True)
+                    ],
+                )
+                transaction.execute_many(
+                    "INSERT INTO entry_body (position, receipt, body) VALUES (?, ?, ?)",
+                    [
+                        (start + index, receipts[index] if receipts else None, body)
+                        for index, (body, _) in enumerate(entries)
                     ],
                 )
             self._uncertain = False
@@ -141,7 +143,11 @@ class Journal:
             with self._lock:
                 self._agree()
         rows = self._database.query(
-            "SELECT body, receipt FROM entry WHERE dataset = ? AND subject = ? AND period = ?", dataset, subject, period
+            "SELECT body, receipt FROM entry JOIN entry_body ON entry_body.position = entry.position"
+            " WHERE dataset = ? AND subject = ? AND period = ?",
+            dataset,
+            subject,
+            period,
         )
         return Entry(*rows[0]) if rows else None
 
@@ -155,7 +161,7 @@ class Journal:
     def bodies(self, start: int, end: int) -> list[bytes]:
         """The entries from `start` to before `end`, as they were submitted."""
         rows = self._database.query(
-            "SELECT body FROM entry WHERE position >= ? AND position < ? ORDER BY position", start, end
+            "SELECT body FROM entry_body WHERE position >= ? AND position < ? ORDER BY position", start, end
         )
         return [body for (body,) in rows]
 
@@ -200,7 +206,7 @@ class Journal:
                 self.size + AT_ONCE,
             )
             count = len(rows)
-            log = copy.deepcopy(self.log)
+            log = self.log.copy()
             for position, dataset, subject, period, attributes, key, leaf in rows:
                 log.append_hash(leaf)
                 if attributes not in attributes_of:  # few combinations, many records
@@ -230,7 +236,9 @@ class Journal:
             _log.warning("tail stays long", why=str(error))
 
     def _index(self, dataset: str, record: Record) -> None:
-        self._records.setdefault(dataset, Records()).append(record)
+        if dataset not in self._records:
+            self._records[dataset] = Records()
+        self._records[dataset].append(record)
 
 
 def _rows(ciphertexts: Sequence[bytes]) -> Rows:

@@ -19,6 +19,9 @@ from zkcore.errors import OutOfRange, WrongLength
 HASH_SIZE = 32
 """Bytes of a hash."""
 
+CHUNK = 1024
+"""Hashes in a piece of a level; full pieces are shared between a log and its copies."""
+
 EMPTY_ROOT = sha256(b"").digest()
 """Root of the log that has no entries."""
 
@@ -49,6 +52,7 @@ class MerkleLog:
     """Hashes of an append-only log, from which every past root and every proof follows in O(log size) hashes.
 
     Keeps, for each height k, the hashes of all complete subtrees of 2^k leaves, one after another: 64 bytes an entry.
+    They lie in pieces of :data:`CHUNK` hashes, of which only the last ones change: a copy shares the others.
 
     Examples
     --------
@@ -59,14 +63,21 @@ class MerkleLog:
     """
 
     def __init__(self, entries: Iterable[bytes] = ()) -> None:
-        self._levels: list[bytearray] = [bytearray()]
+        self._levels: list[list[bytearray]] = [[bytearray()]]
         for entry in entries:
             self.append(entry)
 
     @property
     def size(self) -> int:
         """Number of entries."""
-        return len(self._levels[0]) // HASH_SIZE
+        leaves = self._levels[0]
+        return (len(leaves) - 1) * CHUNK + len(leaves[-1]) // HASH_SIZE
+
+    def copy(self) -> "MerkleLog":
+        """A log with the same entries, in the time that a few pieces take; others may be appended to it."""
+        same = MerkleLog()
+        same._levels = [[*pieces[:-1], bytearray(pieces[-1])] for pieces in self._levels]
+        return same
 
     def append(self, entry: bytes) -> int:
         """Append an entry and return its index, counted from 0."""
@@ -76,15 +87,15 @@ class MerkleLog:
         """Append an entry by its leaf hash (32 bytes), as a replica rebuilding its index does, and return its index."""
         _check_hash("leaf", leaf)
         index = position = self.size
-        self._levels[0] += leaf
+        self._add(0, leaf)
         height = 0
         while position & 1:
             node = node_hash(self._node(height, position - 1), self._node(height, position))
             position >>= 1
             height += 1
             if height == len(self._levels):
-                self._levels.append(bytearray())
-            self._levels[height] += node
+                self._levels.append([bytearray()])
+            self._add(height, node)
         return index
 
     def leaf(self, index: int) -> bytes:
@@ -145,7 +156,14 @@ class MerkleLog:
         return path
 
     def _node(self, height: int, position: int) -> bytes:
-        return bytes(self._levels[height][position * HASH_SIZE : (position + 1) * HASH_SIZE])
+        piece, place = divmod(position, CHUNK)
+        return bytes(self._levels[height][piece][place * HASH_SIZE : (place + 1) * HASH_SIZE])
+
+    def _add(self, height: int, node: bytes) -> None:
+        pieces = self._levels[height]
+        pieces[-1] += node
+        if len(pieces[-1]) == CHUNK * HASH_SIZE:
+            pieces.append(bytearray())  # the full one is never written again, so copies may hold it
 
     def _range_root(self, low: int, high: int) -> bytes:
         """Root of leaves low..high, where low is a multiple of the least power of two not below high - low."""

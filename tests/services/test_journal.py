@@ -113,6 +113,23 @@ def test_it_is_the_same_after_reopening(journal: Journal, database: Failing, tmp
     check(Journal(database, tmp_path / "segments"), 15)
 
 
+def test_a_start_reads_no_entry(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "node.sqlite")
+    journal = Journal(database, tmp_path / "segments")
+    journal.append([(bytes(3000), entry(position)[1]) for position in range(256)])
+    head = journal.head()
+    journal.close()
+    with database.transaction() as transaction:
+        ((pages,),) = transaction.query("PRAGMA page_count")
+        transaction.execute("DROP TABLE entry_body")
+        ((freed,),) = transaction.query("PRAGMA freelist_count")
+    assert freed >= 256 * 3000 / 4096 and pages - freed < 64  # a page of the rest holds many records
+    journal = Journal(database, tmp_path / "segments")
+    assert journal.head() == head and len(journal.records("filing")) == 256
+    journal.close()
+    database.close()
+
+
 def test_segments_that_are_lost_or_behind_are_filled_in(journal: Journal, database: Failing, tmp_path: Path) -> None:
     add(journal, 1, 2)
     shutil.copytree(tmp_path / "segments", tmp_path / "early")

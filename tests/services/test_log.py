@@ -1,5 +1,6 @@
 """The Merkle log against the values of Certificate Transparency's reference tests and RFC 6962's definitions."""
 
+import tracemalloc
 from hashlib import sha256
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services import log
-from services.log import Head, MerkleLog, leaf_hash, node_hash, verify_consistency, verify_inclusion
+from services.log import CHUNK, HASH_SIZE, Head, MerkleLog, leaf_hash, node_hash, verify_consistency, verify_inclusion
 from zkcore.errors import OutOfRange, WrongLength
 
 # Entries and roots of the reference implementation of RFC 6962 (google/certificate-transparency, merkletree tests).
@@ -213,3 +214,32 @@ def test_replica_from_leaf_hashes_is_the_same_log() -> None:
     assert replica.head() == grown.head()
     assert grown.append(b"entry 21") == 21
     assert grown.size == 22
+
+
+def test_copies_share_what_is_full_and_go_their_own_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "CHUNK", 4)
+    for size in range(40):
+        entries = entries_of(size)
+        grown = MerkleLog(entries)
+        one, other = grown.copy(), grown.copy()
+        for index in range(9):
+            one.append(b"one %d" % index)
+            other.append(b"other %d" % index)
+        for changed, name in ((one, b"one"), (other, b"other")):
+            every = [*entries, *(name + b" %d" % index for index in range(9))]
+            assert changed.size == size + 9
+            assert [changed.root(n) for n in range(size + 10)] == [log.root(every[:n]) for n in range(size + 10)]
+        assert grown.head() == MerkleLog(entries).head()
+
+
+def test_a_copy_of_a_long_log_takes_little_memory() -> None:
+    grown = MerkleLog()
+    leaf = leaf_hash(b"")
+    for _ in range(20 * CHUNK):
+        grown.append_hash(leaf)
+    tracemalloc.start()
+    same = grown.copy()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert same.head() == grown.head()
+    assert taken < 4 * CHUNK * HASH_SIZE < 40 * CHUNK * HASH_SIZE  # of which the log itself holds the last number

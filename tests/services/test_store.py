@@ -108,12 +108,12 @@ def test_rows_that_break_a_rule_of_their_table(database: Database, sql: str, val
 
 
 def test_one_record_a_subject_and_period(database: Database) -> None:
-    row = ("filing", "acme", "2026", "{}", bytes(32), bytes(32), None, b"b")
+    row = ("filing", "acme", "2026", "{}", bytes(32), bytes(32))
     for position, subject in enumerate(["acme", "other"]):
         with database.transaction() as transaction:
-            transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", position, row[0], subject, *row[2:])
+            transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?)", position, row[0], subject, *row[2:])
     with pytest.raises(Conflict), database.transaction() as transaction:
-        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", 2, *row)
+        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?)", 2, *row)
 
 
 def test_threads_share_it(database: Database) -> None:
@@ -158,6 +158,28 @@ def test_migrations_are_applied_once_and_in_order(location: Path | str, monkeypa
     database = of_version(location, monkeypatch, [*every, "CREATE TABLE half (x INTEGER);\n"])
     assert sizes(database) == [5]
     assert database.query("SELECT COUNT(*) FROM half") == [(0,)]
+    database.close()
+
+
+def test_entries_are_kept_when_they_move(location: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = of_version(location, monkeypatch, migrations()[:6])
+    rows = [(n, "filing", f"s{n}", "2026", "{}", bytes(32), bytes([n] * 32), bytes([n]), bytes(3768)) for n in range(9)]
+    rows[7] = (*rows[7][:7], None, b"of a trustee")
+    with database.transaction() as transaction:
+        transaction.execute_many("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", rows)
+    database.close()
+    monkeypatch.undo()
+    database = open_database(location)
+    assert database.query("SELECT * FROM entry ORDER BY position") == [row[:7] for row in rows]
+    kept = database.query("SELECT position, receipt, body FROM entry_body ORDER BY position")
+    assert kept == [(row[0], *row[7:]) for row in rows]
+    for position, subject in ((0, "s9"), (9, "s0"), (-1, "s9")):  # the rules of the table are still its rules
+        with pytest.raises(Conflict), database.transaction() as transaction:
+            transaction.execute(
+                "INSERT INTO entry VALUES (?,?,?,?,?,?,?)", position, *rows[0][1:2], subject, *rows[0][3:7]
+            )
+    with pytest.raises(Conflict), database.transaction() as transaction:
+        transaction.execute("INSERT INTO entry_body VALUES (?,?,?)", 9, None, b"of no record")
     database.close()
 
 
@@ -207,9 +229,10 @@ WRITER = """
     for position in range(start, start + 100000):
         with database.transaction() as transaction:
             transaction.execute(
-                "INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)",
-                position, "filing", f"s{position}", "2026", "{}", bytes(32), bytes(32), None, bytes(3768),
+                "INSERT INTO entry VALUES (?,?,?,?,?,?,?)",
+                position, "filing", f"s{position}", "2026", "{}", bytes(32), bytes(32),
             )
+            transaction.execute("INSERT INTO entry_body VALUES (?,?,?)", position, None, bytes(3768))
             transaction.execute("INSERT INTO head VALUES (?, ?)", position + 1, bytes(32))
         print(position, flush=True)
 """
@@ -318,11 +341,11 @@ def test_a_server_that_goes_away_and_comes_back(postgres_server: PostgresServer)
 def test_errors_quote_neither_password_nor_values(postgres_server: PostgresServer) -> None:
     url = postgres_server.fresh()
     database = open_database(url)
-    row = ("filing", "distinctive-subject", "2026", "{}", bytes(32), bytes(32), None, b"b")
+    row = ("filing", "distinctive-subject", "2026", "{}", bytes(32), bytes(32))
     with database.transaction() as transaction:
-        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", 0, *row)
+        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?)", 0, *row)
     with pytest.raises(Conflict) as conflict, database.transaction() as transaction:
-        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?,?,?)", 1, *row)
+        transaction.execute("INSERT INTO entry VALUES (?,?,?,?,?,?,?)", 1, *row)
     database.close()
     with pytest.raises(Unavailable) as absent:
         open_database(url.replace("store_", "no_store_"))
