@@ -105,11 +105,21 @@ def _told(
     from services.revocation import REVOKED_FILE
 
     folder = authority.parent if authority else network or beside
-    trusted = Authority.from_pem(read_bytes(authority or folder / "authority.pem"), folder / REVOKED_FILE)
-    where = ledger or str(beside / "ledger.sqlite")
-    address = registry or read_bytes(beside / "registry.txt").decode("ascii", "replace").strip()
+    trusted = Authority.from_pem(read_bytes(_there(authority or folder / "authority.pem")), folder / REVOKED_FILE)
+    where = ledger or str(_there(beside / "ledger.sqlite"))
+    address = registry or read_bytes(_there(beside / "registry.txt")).decode("ascii", "replace").strip()
     provider = HTTPProvider(where) if "://" in where else EmbeddedProvider(Path(where), read_only=True)
     return _Held(trusted, Ledger(provider, address), network)
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise Malformed(
+            str(path),
+            "there is no such file; a receipt is held against its network's authority.pem, ledger.sqlite and "
+            "registry.txt: put them beside it, or name them with --authority, --ledger and --registry",
+        )
+    return path
 
 
 def _verified(content: bytes, held: _Held) -> tuple[dict[str, Any], list[str]]:

@@ -147,6 +147,10 @@ def test_the_receipt_verifies_elsewhere_and_altered_does_not(
     (tmp_path / "registry.txt").write_text("0x" + "11" * 20)
     assert command(folder / "home", "receipt", "verify", str(receipt)).returncode == 2
     assert command(folder / "home", "receipt", "verify", str(tmp_path / "none.json")).returncode == 2
+    (tmp_path / "authority.pem").unlink()
+    done = command(folder / "home", "receipt", "verify", str(receipt))
+    assert done.returncode == 2 and "authority.pem: there is no such file" in done.stdout + done.stderr
+    assert "--authority" in done.stdout + done.stderr
 
 
 def test_too_few_records_are_refused(ran: tuple[Path, list[dict[str, Any]], dict[str, Any]]) -> None:
