@@ -76,8 +76,7 @@ class Journal:
     def extended(self, bodies: Iterable[bytes]) -> MerkleLog:
         """The log as it would be with these entries behind the others."""
         log = self.log.copy()
-        for body in bodies:
-            log.append(body)
+        log.extend(bodies)
         return log
 
     def append(self, entries: Sequence[tuple[bytes, Accepted]], receipt: Sign | None = None) -> list[bytes]:
@@ -207,8 +206,8 @@ class Journal:
             )
             count = len(rows)
             log = self.log.copy()
-            for position, dataset, subject, period, attributes, key, leaf in rows:
-                log.append_hash(leaf)
+            log.extend_hashes(leaf for *_, leaf in rows)
+            for position, dataset, subject, period, attributes, key, _ in rows:
                 if attributes not in attributes_of:  # few combinations, many records
                     attributes_of[attributes] = json.loads(attributes)
                 self._index(dataset, Record(position, subject, period, attributes_of[attributes], key))

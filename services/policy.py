@@ -113,11 +113,8 @@ class Cohort:
 
     @cached_property
     def _root(self) -> bytes:
-        log = MerkleLog()
         encoded = self.positions.astype(">u8").tobytes()
-        for start in range(0, len(encoded), 8):
-            log.append(encoded[start : start + 8])
-        return log.root()
+        return MerkleLog(encoded[start : start + 8] for start in range(0, len(encoded), 8)).root()
 
     def root(self) -> bytes:
         """Digest of the set: RFC 6962 tree hash over the positions, each 8 bytes big-endian (32 bytes)."""

@@ -228,18 +228,37 @@ def test_copies_share_what_is_full_and_go_their_own_ways(monkeypatch: pytest.Mon
         for changed, name in ((one, b"one"), (other, b"other")):
             every = [*entries, *(name + b" %d" % index for index in range(9))]
             assert changed.size == size + 9
-            assert [changed.root(n) for n in range(size + 10)] == [log.root(every[:n]) for n in range(size + 10)]
+            assert [changed.root(n) for n in range(size + 10)] == [defined_root(every[:n]) for n in range(size + 10)]
         assert grown.head() == MerkleLog(entries).head()
 
 
 def test_a_copy_of_a_long_log_takes_little_memory() -> None:
     grown = MerkleLog()
-    leaf = leaf_hash(b"")
-    for _ in range(20 * CHUNK):
-        grown.append_hash(leaf)
+    grown.extend_hashes([leaf_hash(b"")] * (20 * CHUNK))
     tracemalloc.start()
     same = grown.copy()
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert same.head() == grown.head()
     assert taken < 4 * CHUNK * HASH_SIZE < 40 * CHUNK * HASH_SIZE  # of which the log itself holds the last number
+
+
+@given(st.lists(st.integers(0, 23), max_size=6))
+def test_many_at_once_are_the_same_as_one_by_one(counts: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "CHUNK", 4)
+        entries = entries_of(sum(counts))
+        single, several = MerkleLog(), MerkleLog()
+        for count in counts:
+            several.extend(entries[several.size : several.size + count])
+            assert several.root() == defined_root(entries[: several.size])
+        for entry in entries:
+            single.append(entry)
+        size = single.size
+        assert size == several.size and single.head() == several.head()
+        assert [single.leaf(i) for i in range(size)] == [several.leaf(i) for i in range(size)]
+        for index in range(size):
+            assert single.inclusion_proof(index) == several.inclusion_proof(index)
+        with pytest.raises(WrongLength):
+            several.extend_hashes([bytes(32), bytes(31)])
+        assert several.head() == single.head()  # all or none
