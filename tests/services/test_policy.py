@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services import policy
 from services.errors import NotPermitted
 from services.identity import Role
 from services.log import root
@@ -418,3 +419,15 @@ def test_rights() -> None:
             rights.check(*caller)
     with pytest.raises(Malformed):
         Rights.from_dict({"filing": ["national"]})
+
+
+@given(
+    st.integers(0, 5),
+    st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 9)), max_size=60),
+    st.sampled_from([1, 1000]),  # by a table, by sorting
+)
+def test_subjects_are_counted_once_under_each_label(count: int, items: list[tuple[int, int]], apart: int) -> None:
+    items = [(label, subject * apart) for label, subject in items if label < count]
+    labels, subjects = np.array(items, np.int64).reshape(-1, 2).T
+    expected = [len({subject for label, subject in items if label == index}) for index in range(count)]
+    assert policy._subjects_in(labels, subjects, count).tolist() == expected
