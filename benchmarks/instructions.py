@@ -1,4 +1,4 @@
-"""``python -m benchmarks.machine_code [WORD...]``: what limits the field's and the pairing's operations here.
+"""``python -m benchmarks.instructions [WORD...]``: what limits the field's and the pairing's operations here.
 
 For machines without performance counters: each operation is compiled by itself as kernels contain it, timed in a chain
 whose results wait for one another, and its machine code counted and, if llvm-mca is there, run on LLVM's model of a

@@ -5,19 +5,19 @@ import shutil
 
 import pytest
 
-from benchmarks import machine_code
+from benchmarks import instructions
 from zkcore.cpu import BACKEND
 from zkcore.field import fp
 
 pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="counts instructions of x86")
 
-OPERATIONS = {name: (number, operation) for name, number, operation in machine_code.operations()}
+OPERATIONS = {name: (number, operation) for name, number, operation in instructions.operations()}
 
 
 def test_a_product_of_one_element_has_the_multiplications_of_its_algorithm() -> None:
-    code = machine_code.compiled("product", fp, fp.multiply)
+    code = instructions.compiled("product", fp, fp.multiply)
     # 16 products of words, 16 of the reduction and 4 that find its multiples (Koc, Acar and Kaliski 1996).
-    assert code.count(machine_code.KINDS["multiply"]) == 36
+    assert code.count(instructions.KINDS["multiply"]) == 36
     assert code.nanoseconds > 0
 
 
@@ -35,7 +35,7 @@ MULTIPLY_ADDS = {
 @pytest.mark.skipif(BACKEND != "avx512ifma", reason="the processor has no such lanes")
 @pytest.mark.parametrize("name", MULTIPLY_ADDS)
 def test_lanes_have_the_multiply_adds_that_the_limits_count(name: str) -> None:
-    code = machine_code.compiled(name, *OPERATIONS[name])
+    code = instructions.compiled(name, *OPERATIONS[name])
     # LLVM drops the low half that nobody reads of each step of a reduction.
     assert MULTIPLY_ADDS[name] - 15 <= code.count("vpmadd52[lh]uq") <= MULTIPLY_ADDS[name]
 
@@ -67,24 +67,24 @@ Resource pressure by instruction:
 
 
 def test_report_is_read() -> None:
-    assert machine_code.read_bound(REPORT) == machine_code.Bound(6.0, 9, 1.18, "ICXPort1")
+    assert instructions.read_bound(REPORT) == instructions.Bound(6.0, 9, 1.18, "ICXPort1")
     crowded = REPORT.replace("uOps:        600", "uOps:        1200")
-    assert machine_code.read_bound(crowded) == machine_code.Bound(12.0, 9, 2.0, "dispatch")
+    assert instructions.read_bound(crowded) == instructions.Bound(12.0, 9, 2.0, "dispatch")
     with pytest.raises(ValueError, match="Total uOps"):
-        machine_code.read_bound(REPORT.replace("Total uOps", "Nothing"))
+        instructions.read_bound(REPORT.replace("Total uOps", "Nothing"))
 
 
 def test_without_llvm_mca_the_table_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    lines = machine_code.table(["fp", "times", "9 + i"])
-    assert machine_code.HOW_TO_GET_MCA in lines
+    lines = instructions.table(["fp", "times", "9 + i"])
+    assert instructions.HOW_TO_GET_MCA in lines
     assert any(line.startswith("Fp2 times 9 + i") for line in lines)
 
 
 def test_llvm_mca_takes_the_code() -> None:
     if shutil.which("llvm-mca") is None:
-        pytest.skip(machine_code.HOW_TO_GET_MCA)
-    code = machine_code.compiled("product", fp, fp.multiply)
-    limit = machine_code.bound(code, "skylake-avx512")
+        pytest.skip(instructions.HOW_TO_GET_MCA)
+    code = instructions.compiled("product", fp, fp.multiply)
+    limit = instructions.bound(code, "skylake-avx512")
     assert limit is not None and limit.uops >= len(code.text) - 5 and limit.size > 2 * len(code.text)
     assert limit.unit.startswith("SKX") or limit.unit == "dispatch"
