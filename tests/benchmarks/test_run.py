@@ -185,12 +185,14 @@ def test_compilation_is_told_and_kept_apart() -> None:
 def test_a_program_ends_with_who_started_it(tmp_path: Path) -> None:
     told = tmp_path / "number"
     sleeper = f"import os, pathlib, time; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(60)"
-    starter = f"import sys; from benchmarks.process import run; run([sys.executable, '-c', {sleeper!r}])"
+    # A test run started in a shell's background inherits SIGINT ignored, and so would the starter.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    starter = f"{heed}; import sys; from benchmarks.process import run; run([sys.executable, '-c', {sleeper!r}])"
     process = subprocess.Popen([sys.executable, "-c", starter], stderr=subprocess.DEVNULL)
     while not (told.exists() and told.read_text()):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
+    assert process.wait(20) != 0
     assert not Path(f"/proc/{told.read_text()}").exists()
 
 
