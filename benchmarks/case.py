@@ -140,6 +140,11 @@ class Case:
         tail = f" [{self.backend}]" if self.backend != BEST else ""
         return f"{self.suite}/{self.name}" + (f"({shown})" if shown else "") + tail
 
+    def is_named(self, text: str) -> bool:
+        """Whether a text names it: a parameter with its value, as ``records=100000``, or a part of its line."""
+        name, _, value = text.partition("=")
+        return str(self.parameters[name]) == value if name in self.parameters else text in self.id
+
 
 @dataclass(frozen=True)
 class Options:
@@ -156,7 +161,7 @@ class Options:
     only: str | None = None
     """Cases whose identity contains this text."""
     also: tuple[str, ...] = ()
-    """Texts: cases of the full set whose identity contains one of them are measured beside the quick set."""
+    """Cases of the full set that one of these texts names are measured beside the quick set."""
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Options":
@@ -172,7 +177,7 @@ class Options:
         """Whether a case belongs to the run."""
         if self.only is not None and self.only not in case.id:
             return False
-        chosen = self.full or case.quick or self.only is not None or any(text in case.id for text in self.also)
+        chosen = self.full or case.quick or self.only is not None or any(case.is_named(text) for text in self.also)
         if case.backend not in self.backends or not chosen:
             return False
         size = case.parameters.get(case.grows) if case.grows else None

@@ -69,7 +69,10 @@ def run(
     peer: Annotated[list[str] | None, typer.Option(help="Only these peers; none for ours alone.")] = None,
     only: Annotated[str | None, typer.Option(help="Only cases whose name contains this text.")] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="Beside the quick set, cases of the full one with this text in their name.")
+        list[str] | None,
+        typer.Option(
+            help="Beside the quick set, cases of the full one with this in their name, or this value: records=100000."
+        ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Seconds of samples for each contender of a case.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the record and the report.")] = Path(

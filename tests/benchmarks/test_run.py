@@ -240,6 +240,8 @@ def test_command_lists_and_refuses() -> None:
     assert "batch/" in both and "field/" in both
     also = bench("--suite", "batch", "--also", "[portable]", "--list").stdout
     assert len(also.splitlines()) > len(bench("--suite", "batch", "--list").stdout.splitlines()) > 1
+    larger = bench("--suite", "aggregate", "--also", "records=100000", "--list").stdout
+    assert "records=100000)" in larger and "records=1000000" not in larger
     listed = bench("run", "--list", "--suite", "batch")
     assert listed.returncode == 0 and "batch/a proof in a batch(proofs=64)" in listed.stdout
     assert bench("run", "--suite", "nothing").returncode == 2
