@@ -245,7 +245,8 @@ class Enterprise:
     async def prepare(self, dataset: str, period: str) -> bytes:
         """Its record of a period as the bytes of a Submission: encrypted, proved, linked."""
         opening = await self.opening(dataset, period)
-        return await self._workers.run(lambda: self._provers[dataset].submission(opening))
+        workers = self._workers
+        return await workers.run(lambda: self._provers[dataset].submission(opening, workers.share()))
 
     async def submit(self, dataset: str, period: str) -> SubmissionReceipt:
         """Files its record of a period and returns the operator's receipt, verified.

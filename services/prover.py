@@ -50,13 +50,13 @@ class DatasetProver:
         self._score_keys = score_keys
         self._public_key = public_key
 
-    def submission(self, opening: Opening) -> bytes:
-        """A record as the bytes of a Submission: encrypted, proved, linked, on one core: many are made side by side."""
+    def submission(self, opening: Opening, threads: int = 1) -> bytes:
+        """A record as the bytes of a Submission: encrypted, proved, linked; so many threads share the proof."""
         record = opening.record
         values = record.carried()
         blindings = [secrets.randbelow(babyjubjub.ORDER) for _ in values]
         statement, commitments, witness = filing.assign(record.schema, opening, blindings)
-        proof, _ = prove(self._filing_keys.proving_key, witness)
+        proof, _ = prove(self._filing_keys.proving_key, witness, threads=threads)
         ciphertext, rho = self._public_key.encrypt(Packing(len(values)).pack(values))
         link_statement = link.Statement(
             self._public_key, ciphertext, tuple(commitments), link_context(statement.public_inputs())

@@ -70,6 +70,7 @@ class Workers:
 
     def __init__(self, threads: int = 2, waiting: int = 1024) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="zkshare")
+        self._threads = threads
         self._limit = threads + waiting
         self._taken = 0
 
@@ -84,6 +85,10 @@ class Workers:
         finally:
             self._taken -= 1
             WAITING.dec()
+
+    def share(self) -> int:
+        """How many threads a call that begins may use by itself: all if it is alone, one if others run or wait."""
+        return self._threads if self._taken == 1 else 1
 
     def close(self) -> None:
         """Waits for what runs, drops what waits."""

@@ -59,3 +59,7 @@ class PointAtInfinity(Refused):
 
 class Unsatisfied(Refused):
     """A witness violates a constraint, or a computed proof does not verify."""
+
+
+class WrongKey(Refused):
+    """A proving key belongs to another circuit, or is damaged: a right witness makes no proof that verifies."""

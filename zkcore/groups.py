@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -27,12 +28,15 @@ from zkcore.errors import NotInSubgroup, NotOnCurve, OutOfRange, PointAtInfinity
 from zkcore.field import decode, encode, fp, fp_zero
 from zkcore.kernel import inner, kernel
 from zkcore.limbs import below, to_limbs
+from zkcore.tasks import pool, run
 from zkcore.tower import fp2_zero
 
 Point = TypeVar("Point", G1Point, G2Point)
 Rows = NDArray[np.uint64]
 
 _SOUND, _OFF_CURVE, _OUTSIDE = 0, 1, 2
+_BLOCK = 1 << 10
+"""Points that one thread checks at a time."""
 
 
 @inner
@@ -151,8 +155,10 @@ class Group(Generic[Point]):
         self._check_group(rows, len(points), part)
         return rows.reshape(self._shape(len(points), 2))
 
-    def check_rows(self, rows: Rows, *, part: str) -> None:
+    def check_rows(self, rows: Rows, *, part: str, threads: int = 1) -> None:
         """Refuse affine rows in Montgomery form that are no points of the group; zeros are the neutral element.
+
+        Of several points that fail, any may be named where ``threads`` share the work.
 
         Raises
         ------
@@ -161,12 +167,15 @@ class Group(Generic[Point]):
         """
         if not below(rows.reshape(-1, 4), P):
             raise OutOfRange(part, "a coordinate is not below the field's modulus")
-        self._check_group(rows, len(rows), part)
+        with pool(threads) as executor:
+            blocks = range(0, len(rows), _BLOCK)
+            run([partial(self._check_group, rows[at : at + _BLOCK], len(rows), part, at) for at in blocks], executor)
 
-    def _check_group(self, rows: Rows, count: int, part: str) -> None:
-        index, failed = self._check(rows.reshape(count, 8 * self.coordinates))
+    def _check_group(self, rows: Rows, count: int, part: str, first: int = 0) -> None:
+        """Check rows, the first of which is number ``first`` of ``count``."""
+        index, failed = self._check(rows.reshape(-1, 8 * self.coordinates))
         if failed:
-            where = part if count == 1 else f"{part}[{index}]"
+            where = part if count == 1 else f"{part}[{first + index}]"
             if failed == _OFF_CURVE:
                 raise NotOnCurve(where, "the point does not satisfy the curve's equation")
             raise NotInSubgroup(where, "the point is on the curve but outside the subgroup of prime order")

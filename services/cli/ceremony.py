@@ -161,6 +161,7 @@ def verify_key(
     with refusals(as_json), progress("verification") as tell:
         (system, powers), data = _circuit_and_powers(r1cs, ptau), mapped(zkey)
         contributions = proving_key.read_contributions(data)
+        proving_key.check_subgroup(data, os.cpu_count() or 1)
         try:
             digests = ceremony.verify(system, powers, proving_key.read(data), contributions, os.cpu_count() or 1, tell)
         except (ceremony.WrongTranscript, ceremony.WrongContribution, ceremony.WrongCircuit) as error:
@@ -204,19 +205,24 @@ def prove(
     wtns: Annotated[Path, typer.Argument(help="The witness.")],
     proof: Annotated[Path, typer.Argument(help="proof.json")],
     public: Annotated[Path, typer.Argument(help="public.json")],
+    r1cs: Annotated[
+        Path | None, typer.Option(help="circuit.r1cs: if no proof comes out, says if the witness or the key is wrong.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove (snarkjs groth16 prove); the proof is verified before it is written."""
     import json
 
     from zkcore import groth16
+    from zkcore.formats import r1cs as constraint_system
     from zkcore.formats import snarkjs
     from zkcore.formats import wtns as witness
     from zkcore.formats import zkey as proving_key
 
     with refusals(as_json), progress("proof") as tell:
         key, values = proving_key.read(mapped(zkey)), witness.read(mapped(wtns))
-        made, inputs = groth16.prove(key, values, tell, os.cpu_count() or 1)
+        system = None if r1cs is None else constraint_system.read(mapped(r1cs))
+        made, inputs = groth16.prove(key, values, tell, os.cpu_count() or 1, system)
         replace_file(proof, json.dumps(made.to_snarkjs(), indent=1) + "\n")
         replace_file(public, json.dumps(snarkjs.public_to_json(inputs), indent=1) + "\n")
     say(as_json, {"proof": str(proof), "public": str(public)}, f"{proof} and {public} written, and verified")

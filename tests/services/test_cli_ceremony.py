@@ -4,10 +4,12 @@ import json
 import secrets
 import stat
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -17,13 +19,16 @@ from circuits.schema import Schema
 from services import bundles
 from services.cli import app
 from zkcore.bn254 import R
+from zkcore.field import encode, fp
 from zkcore.formats import r1cs, wtns, zkey
+from zkcore.formats.iden3 import read_sections
 from zkcore.groth16 import Proof, setup
 from zkcore.limbs import from_limbs
 from zkcore.merkle import MerkleTree
 
 sys.path.append(str(Path(__file__).parent.parent / "zkcore"))
 from node import needs_snarkjs, run_script
+from oracle import TWIST
 from powers_of_tau import ptau as make_ptau
 from systems import chain
 
@@ -69,6 +74,32 @@ def test_from_setup_to_a_verified_proof(folder: Path) -> None:
     (folder / "spoilt.zkey").write_bytes(data)
     spoilt = run(folder, "proof", "verify-key", *files, "spoilt.zkey", status=1)
     assert not spoilt["valid"] and spoilt["check"] == "wrong_contribution"
+    whole = (folder / "2.zkey").read_bytes()
+    at = read_sections(whole, "zkey", 1, range(1, 11))[7].at
+    outside = encode(fp, [*TWIST[0][0], *TWIST[0][1]]).tobytes()
+    (folder / "outside.zkey").write_bytes(whole[:at] + outside + whole[at + len(outside) :])
+    refused = run(folder, "proof", "verify-key", *files, "outside.zkey", status=2)
+    assert refused["check"] == "not_in_subgroup" and refused["part"] == f"zkey section 7 at byte {at}[0]"
+
+
+def test_with_the_circuit_a_wrong_key_and_a_wrong_witness_are_told_apart(folder: Path) -> None:
+    key, _ = setup(r1cs.read((folder / "circuit.r1cs").read_bytes()))
+    points = key.points_c.copy()
+    points[:] = key.points_c[::-1]
+    (folder / "good.zkey").write_bytes(zkey.write(key))
+    (folder / "damaged.zkey").write_bytes(zkey.write(replace(key, points_c=points)))
+    values = wtns.read((folder / "witness.wtns").read_bytes()).copy()
+    values[-1, 0] ^= np.uint64(1)
+    (folder / "wrong.wtns").write_bytes(wtns.write(values))
+    known = "--r1cs", "circuit.r1cs"
+    for arguments, check in (
+        (("good.zkey", "wrong.wtns", "x.json", "y.json"), "unsatisfied"),
+        (("damaged.zkey", "witness.wtns", "x.json", "y.json"), "wrong_key"),
+    ):
+        assert run(folder, "proof", "prove", *arguments, *known, status=2)["check"] == check
+        assert "circuit (.r1cs)" in run(folder, "proof", "prove", *arguments, status=2)["error"]
+    assert not (folder / "x.json").exists()
+    run(folder, "proof", "prove", "good.zkey", "witness.wtns", "proof.json", "public.json", *known)
 
 
 @pytest.mark.parametrize(

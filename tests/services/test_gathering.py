@@ -192,3 +192,26 @@ async def test_stopping_finishes_what_runs_and_refuses_what_waits(
         await waiting
     with pytest.raises(Unreachable):
         await gatherer.one(1)
+
+
+async def test_a_call_may_use_all_threads_only_while_it_is_alone() -> None:
+    workers, begun, free = Workers(3), threading.Event(), threading.Event()
+
+    def hold() -> int:
+        begun.set()
+        assert free.wait(10)
+        return workers.share()
+
+    try:
+        assert await workers.run(workers.share) == 3
+        held = asyncio.create_task(workers.run(hold))
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert await workers.run(workers.share) == 1
+        free.set()
+        assert await held == 3
+        waiting = [workers.run(workers.share) for _ in range(5)]
+        assert min(await asyncio.gather(*waiting)) == 1
+        assert await workers.run(workers.share) == 3
+    finally:
+        free.set()
+        workers.close()

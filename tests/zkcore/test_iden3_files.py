@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from node import needs_snarkjs, run_script
+from oracle import TWIST
 from systems import chain, matrix
 
 from zkcore.bn254 import G1_GENERATOR, P, R
-from zkcore.errors import Malformed, NotOnCurve, OutOfRange, Refused, WrongLength
+from zkcore.errors import Malformed, NotInSubgroup, NotOnCurve, OutOfRange, Refused, WrongLength
+from zkcore.field import encode, fp
 from zkcore.formats import r1cs, wtns, zkey
 from zkcore.formats.iden3 import read_sections, write_sections
 from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, setup
@@ -124,6 +126,28 @@ def test_snarkjs_and_its_ceremony(made, folder: Path) -> None:
         entries = [sorted(zip(m.column.tolist(), m.coefficient.tolist(), strict=True)) for m in (theirs_of, ours_of)]
         assert entries[0] == entries[1]
     assert r1cs.read((folder / "ours.r1cs").read_bytes()).digest() == system.digest()
+
+
+@needs_snarkjs
+def test_a_point_of_b_outside_the_subgroup_in_a_key_of_snarkjs(folder: Path) -> None:
+    if not (folder / "theirs.zkey").exists():
+        run_script("snarkjs_interop.cjs", folder)
+    data = (folder / "theirs.zkey").read_bytes()
+    section = read_sections(data, "zkey", 1, KNOWN)[7]
+    for threads in (1, 2):
+        zkey.check_subgroup(data, threads)
+    point = encode(fp, [*TWIST[0][0], *TWIST[0][1]]).tobytes()
+    last = section.left // len(point) - 1
+    for index in (0, 3, last):
+        at = section.at + index * len(point)
+        spoilt = data[:at] + point + data[at + len(point) :]
+        with pytest.raises(NotInSubgroup) as refused:
+            zkey.check_subgroup(spoilt, 2)
+        assert refused.value.part == f"zkey section 7 at byte {section.at}[{index}]"
+        with pytest.raises(NotInSubgroup):
+            zkey.read(spoilt).to_bytes()
+    with pytest.raises(WrongLength):
+        zkey.check_subgroup(rebuilt("zkey", 1, data, {7: bytes(100)}))
 
 
 def files(made) -> list[tuple[bytes, Callable[[bytes], object]]]:

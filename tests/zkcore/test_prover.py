@@ -10,10 +10,11 @@ import groth16py
 import numpy as np
 import pytest
 from node import needs_snarkjs, run_script
+from oracle import TWIST
 from systems import chain, matrix
 
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
-from zkcore.errors import Malformed, NotOnCurve, OutOfRange, Refused, Unsatisfied, WrongLength
+from zkcore.errors import Malformed, NotInSubgroup, NotOnCurve, OutOfRange, Refused, Unsatisfied, WrongKey, WrongLength
 from zkcore.field import encode, fp
 from zkcore.formats.snarkjs import public_to_json
 from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, setup
@@ -266,6 +267,44 @@ def test_a_false_key_lets_no_proof_out(proved) -> None:
         changed[used[0]] = points[used[-1]]
         with pytest.raises(Unsatisfied):
             prove(replace(proving_key, **{name: changed}), witness)
+
+
+def test_a_wrong_key_and_a_wrong_witness_are_told_apart_where_the_circuit_is_known(proved) -> None:
+    system, proving_key, verifying_key, witness, *_ = proved
+    foreign = replace(proving_key, r1cs_digest=None)
+    points = proving_key.points_c.copy()
+    points[0] = proving_key.points_a[np.flatnonzero(proving_key.points_a.any(axis=(1, 2)))[-1]]
+    damaged = replace(foreign, points_c=points)
+    wrong = witness.copy()
+    wrong[-1] = to_limbs([(from_limbs(wrong[-1])[0] + 1) % R])[0]
+    violated = system.check(wrong)
+    for key in (proving_key, foreign, damaged):
+        with pytest.raises(Unsatisfied, match=f"violates constraint {violated}") as refused:
+            prove(key, wrong, system=system)
+        assert refused.value.part == "witness"
+    with pytest.raises(WrongKey, match="damaged") as wrong_key:
+        prove(damaged, witness, system=system)
+    assert wrong_key.value.part == "proving_key"
+    for key, values in ((foreign, wrong), (damaged, witness)):
+        with pytest.raises(Unsatisfied, match=r"or the key is damaged or another circuit's; .*r1cs"):
+            prove(key, values)
+    other = replace(system, c=system.a)
+    with pytest.raises(WrongKey, match="digests differ"):
+        prove(proving_key, witness, system=other)
+    with pytest.raises(WrongKey, match="numbers of wires"):
+        prove(proving_key, witness, system=replace(system, n_wires=system.n_wires + 1))
+    proof, public = prove(foreign, witness, system=system)
+    assert verifying_key.prepare().verify(proof, public)
+
+
+def test_a_foreign_key_with_a_point_outside_the_subgroup_is_not_converted(proved) -> None:
+    foreign = replace(proved[1], r1cs_digest=None)
+    assert ProvingKey.from_bytes(foreign.to_bytes()).to_bytes() == foreign.to_bytes()
+    points = foreign.points_b2.copy()
+    points[2] = encode(fp, [*TWIST[0][0], *TWIST[0][1]]).reshape(2, 2, 4)
+    with pytest.raises(NotInSubgroup) as refused:
+        replace(foreign, points_b2=points).to_bytes()
+    assert refused.value.part == "proving_key.points_b2[2]"
 
 
 @needs_snarkjs

@@ -12,9 +12,10 @@ Points are affine, coordinates in Montgomery form (times 2^256), little-endian, 
 | 10 | digest of the circuit and contributions of the ceremony |
 
 The contributions are read but not verified here, see :mod:`zkcore.groth16.ceremony`. Points of G2 are checked to be on
-the curve, those of the verifying key and of contributions to lie in the subgroup too. Those of B are not: one that lies
-outside does no more harm than any false point of a key, it makes proofs that do not verify, which the prover keeps
-back. Whoever does not trust a file that much verifies its ceremony.
+the curve, those of the verifying key and of contributions to lie in the subgroup too. For those of B that would take
+many times as long as reading, so :func:`check_subgroup` does it where a key is verified, and
+:meth:`zkcore.groth16.ProvingKey.to_bytes` where it becomes a file of ours; one that lies outside makes proofs that do
+not verify, which the prover keeps back.
 """
 
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ from zkcore.limbs import below
 from zkcore.r1cs import SparseMatrix
 
 _VERSION, _GROTH16 = 1, 1
+_B2, _G2_BYTES = 7, 128
+"""The section of B in G2, and a point's size there."""
 _ENTRY = np.dtype([("matrix", "<u4"), ("row", "<u4"), ("wire", "<u4"), ("value", "<u8", 4)])
 _NO_CONTRIBUTIONS = Contributions(bytes(HASH_BYTES))
 _FIRST_ORDER = (1, 2, 4, 3, 9, 8, 5, 6, 7, 10)
@@ -180,6 +183,21 @@ def read(data: bytes | memoryview) -> ProvingKey:
     )
     constants = np.concatenate([beta1, delta1])
     return ProvingKey(None, n_public, n_wires, bits, a, b, verifying_key, constants, *points)
+
+
+def check_subgroup(data: bytes | memoryview, threads: int = 1) -> None:
+    """Refuse a key of which a point of B in G2 is not in the subgroup of prime order.
+
+    Raises
+    ------
+    Malformed, WrongLength, OutOfRange, NotOnCurve, NotInSubgroup
+        The part names the section, its offset and the point's index.
+    """
+    section = required(read_sections(data, "zkey", _VERSION, range(1, 11)), _B2, "zkey")
+    start, count = section.part, section.left // _G2_BYTES
+    rows = section.elements((count, 2, 2), P)
+    section.end()
+    g2.check_rows(rows, part=start, threads=threads)
 
 
 def chunks(key: ProvingKey, contributions: Contributions = _NO_CONTRIBUTIONS) -> Iterator[Chunk]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.bn254 import R
-from zkcore.errors import Unsatisfied
+from zkcore.errors import Unsatisfied, WrongKey
 from zkcore.field import fr, fr_load, leave_rows, store
 from zkcore.groth16.keys import Proof
 from zkcore.groth16.proving_key import ProvingKey
@@ -31,7 +31,7 @@ from zkcore.kernel import kernel
 from zkcore.limbs import from_limbs
 from zkcore.msm import MultiScalarSum, held_bytes, task_bytes
 from zkcore.ntt import domain, domain_bytes
-from zkcore.r1cs import SparseMatrix, encode_witness
+from zkcore.r1cs import R1CS, SparseMatrix, encode_witness
 from zkcore.tasks import Progress, Task, after, pool, run
 
 Rows = NDArray[np.uint64]
@@ -95,8 +95,38 @@ def _quotient_tasks(key: ProvingKey, wires: Rows, values: Rows, then: Callable[[
     return [partial(multiply, key.a, a), partial(multiply, key.b, b)]
 
 
+def _check_key(key: ProvingKey, system: R1CS) -> None:
+    """Refuse a key that cannot be the system's."""
+    if (key.n_public, key.n_wires) != (system.n_public, system.n_wires):
+        raise WrongKey("proving_key", "it is another circuit's: the numbers of wires or of public inputs differ")
+    if key.r1cs_digest not in (None, system.digest()):
+        raise WrongKey("proving_key", "it is another circuit's: the digests differ")
+
+
+def _unproved(witness: Rows, system: R1CS | None) -> Unsatisfied | WrongKey:
+    """Why a proof did not verify, as far as it can be known."""
+    if system is None:
+        return Unsatisfied(
+            "witness",
+            "the proof made from it does not verify and is kept back: it violates a constraint, or the key is damaged "
+            "or another circuit's; a key alone cannot tell which, the circuit (.r1cs) given with it can",
+        )
+    violated = system.check(witness)
+    if violated is not None:
+        return Unsatisfied("witness", f"it violates constraint {violated}; no proof is made from it")
+    return WrongKey(
+        "proving_key",
+        "the witness satisfies the circuit, but the proof does not verify and is kept back: the key is damaged or "
+        "another circuit's; verify it with its powers of tau, or take it again from where it came",
+    )
+
+
 def prove(
-    proving_key: ProvingKey, witness: Rows, progress: Progress | None = None, threads: int = 1
+    proving_key: ProvingKey,
+    witness: Rows,
+    progress: Progress | None = None,
+    threads: int = 1,
+    system: R1CS | None = None,
 ) -> tuple[Proof, list[int]]:
     """A proof for the statement whose public inputs the witness begins with, and those inputs.
 
@@ -108,16 +138,22 @@ def prove(
         Called with the fraction done, from 0 to 1.
     threads
         How many threads share the work.
+    system
+        The constraint system, where it is known. It tells a wrong key from a wrong witness, and costs nothing but its
+        digest while all is well.
 
     Raises
     ------
     WrongLength, OutOfRange
         The witness has another shape, or holds what is no field element.
+    WrongKey
+        The key is not the ``system``'s, or is damaged: the witness satisfies the system, the proof does not verify.
     Unsatisfied
-        The proof does not verify: the witness violates a constraint, or the key is damaged or another circuit's. A key
-        does not hold matrix C and so cannot tell which; :meth:`zkcore.r1cs.R1CS.check` and the key's
-        ``r1cs_digest`` can.
+        The witness violates a constraint of the ``system``. Without one: the proof does not verify, for that reason or
+        for the key's; a key does not hold matrix C and so cannot tell which.
     """
+    if system is not None:
+        _check_key(proving_key, system)
     key, tell = proving_key, progress or (lambda fraction: None)
     wires = encode_witness(witness, key.n_wires)
     values = np.zeros((3, 1 << key.domain_bits, 4), np.uint64)
@@ -146,9 +182,6 @@ def prove(
     proof = Proof(point_a, point_b, point_c)
     public = from_limbs(witness[1 : key.n_public + 1])
     if not key.prepared_verifying_key.verify(proof, public):
-        raise Unsatisfied(
-            "witness",
-            "the proof made from it does not verify and is kept back: it violates a constraint, or the key is wrong",
-        )
+        raise _unproved(witness, system)
     tell(1.0)
     return proof, public

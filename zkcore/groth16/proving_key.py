@@ -25,6 +25,7 @@ from zkcore.errors import Malformed, NotOnCurve, OutOfRange, WrongLength
 from zkcore.field import fp_zero
 from zkcore.groth16.keys import VerifyingKey
 from zkcore.groth16.verifier import PreparedVerifyingKey
+from zkcore.groups import g2
 from zkcore.kernel import inner, kernel
 from zkcore.limbs import below
 from zkcore.ntt import TWO_ADICITY
@@ -110,7 +111,16 @@ class ProvingKey:
         return self.verifying_key.prepare()
 
     def to_bytes(self) -> bytes:
-        """The key in a format of its own: versioned, with a SHA-256 checksum at the end."""
+        """The key in a format of its own: versioned, with a SHA-256 checksum at the end.
+
+        Raises
+        ------
+        NotInSubgroup
+            The key came from a file that says no digest of its circuit, and a point of B in G2 lies outside the
+            subgroup. That takes 50 microseconds a point, once: too long for every time such a file is read.
+        """
+        if self.r1cs_digest is None:
+            g2.check_rows(self.points_b2, part="proving_key.points_b2")
         verifying_key = self.verifying_key.to_bytes()
         sizes = [self.n_public, self.n_wires, self.domain_bits, len(verifying_key)]
         for matrix in (self.a, self.b):
