@@ -148,8 +148,8 @@ async def test_the_same_signed_query_gets_the_same_receipt(running: Running) -> 
     async with channel(identity, network.node.address, Role.OPERATOR, "operator") as there:
         call = there.unary_unary(
             "/zkshare.v1.AggregateService/Query",
-            aggregate_pb2.QueryRequest.SerializeToString,
-            aggregate_pb2.QueryResponse.FromString,
+            request_serializer=aggregate_pb2.QueryRequest.SerializeToString,
+            response_deserializer=aggregate_pb2.QueryResponse.FromString,
         )
         first, second = await asyncio.gather(call(request), call(request))
         assert first.receipt == second.receipt
