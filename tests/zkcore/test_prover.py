@@ -17,7 +17,7 @@ from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
 from zkcore.errors import Malformed, NotInSubgroup, NotOnCurve, OutOfRange, Refused, Unsatisfied, WrongKey, WrongLength
 from zkcore.field import encode, fp
 from zkcore.formats.snarkjs import public_to_json
-from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, setup
+from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, prover, setup
 from zkcore.groth16.prover import memory_needed
 from zkcore.groups import g1, g2
 from zkcore.limbs import from_limbs, to_limbs
@@ -305,6 +305,33 @@ def test_a_foreign_key_with_a_point_outside_the_subgroup_is_not_converted(proved
     with pytest.raises(NotInSubgroup) as refused:
         replace(foreign, points_b2=points).to_bytes()
     assert refused.value.part == "proving_key.points_b2[2]"
+
+
+def test_what_holds_the_witness_is_overwritten(proved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its copy in Montgomery form and the arrays of the quotient, also where no proof comes out."""
+    _, proving_key, _, witness, *_ = proved
+    held: list[np.ndarray] = []
+    encode_witness, quotient = prover.encode_witness, prover._quotient
+
+    def encoded(*arguments):
+        held.append(encode_witness(*arguments))
+        assert held[-1].any()
+        return held[-1]
+
+    def worked_out(*arrays):
+        assert all(array.any() for array in arrays)
+        held.extend(arrays)
+        quotient(*arrays)
+
+    monkeypatch.setattr(prover, "encode_witness", encoded)
+    monkeypatch.setattr(prover, "_quotient", worked_out)
+    before, wrong = witness.copy(), witness.copy()
+    wrong[-1] = to_limbs([(from_limbs(wrong[-1])[0] + 1) % R])[0]
+    prove(proving_key, witness)
+    with pytest.raises(Unsatisfied):
+        prove(proving_key, wrong)
+    assert len(held) == 8 and not any(array.any() for array in held)
+    assert (witness == before).all()
 
 
 @needs_snarkjs
