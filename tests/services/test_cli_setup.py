@@ -22,7 +22,7 @@ from services.identity import Authority, CertificateAuthority, Identity, Role
 from services.key_files import WrongPassphrase, save_secret
 from services.local import processes
 from services.local.folder import Folder
-from services.process import make
+from services.process import held, make
 from tests.services import client_files, parties
 from tests.services.conftest import Running
 from tests.services.test_cli_network import SCHEMA, write_records
@@ -106,10 +106,11 @@ async def test_a_trustees_share_is_opened_by_its_passphrase_file(running: Runnin
     path.write_text(f'listen = "127.0.0.1:0"\ndatabase = "log.db"\nshare = "share.pem"\n{path.read_text()}')
     save_secret(path.parent / "share.pem", share, "correct horse")
     write_secret(path.parent / "passphrase", b"correct horse\n")
-    assert make(load("trustee", path, {}), network.ledger, network.workers)
+    configuration = load("trustee", path, {})
+    assert make(configuration, held(configuration), network.ledger, network.workers)
     (path.parent / "passphrase").write_text("another")
     with pytest.raises(WrongPassphrase):
-        make(load("trustee", path, {}), network.ledger, network.workers)
+        held(configuration)
     (path.parent / "passphrase").unlink()
     assert any(line.startswith("passphrase_file: ") for line in load("trustee", path, {}).missing_files())
 

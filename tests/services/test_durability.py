@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from services import submission
 from services.api.zkshare.v1 import submission_pb2 as pb
 from services.api.zkshare.v1 import submission_pb2_grpc as rpc
+from services.gathering import Size
 from services.identity import Role
 from services.journal import Journal
 from services.network import OPERATOR
@@ -156,7 +157,7 @@ async def test_a_database_that_goes_away(serving: Serving, postgres_server: Post
 async def test_more_than_may_wait_is_told_when_to_come_again(
     running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "QUEUE", 0)
+    monkeypatch.setattr(submission, "QUEUE", Size(0, 1 << 20))
     network, workers = running.network, Workers(1)
     database = open_database(tmp_path / "store.db")
     journal = Journal(database, tmp_path / "segments")

@@ -92,7 +92,7 @@ def test_survives_a_restart(tmp_path: Path) -> None:
 
 
 WRITER = """
-import sys
+import sys, time
 from pathlib import Path
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 path, address, key = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -102,6 +102,7 @@ while True:
     size += 1
     ledger.anchor("filing", 1, 10**6 + size, size)
     print(size, flush=True)
+    time.sleep(0.02)  # else nobody else of the same account gets its next number
 """
 
 
