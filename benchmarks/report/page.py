@@ -12,7 +12,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding
 h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2.5rem;border-bottom:1px solid #bbb}
 table{border-collapse:collapse;font-size:.85rem;margin:1rem 0;display:block;overflow-x:auto}
 th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{border-bottom:2px solid #555}
+th:first-child,td:first-child{text-align:left;white-space:normal}th{border-bottom:2px solid #555}
 td small{color:#555;display:block;white-space:normal;min-width:8rem}.peer{font-weight:bold;text-decoration:underline}
 .note{background:#f3f3f3;padding:.6rem 1rem;border-left:4px solid #555}
 svg{max-width:100%;height:auto}pre{background:#f6f6f6;padding:.8rem;overflow:auto;font-size:.75rem}
