@@ -61,5 +61,5 @@ class Unsatisfied(Refused):
     """A witness violates a constraint, or a computed proof does not verify."""
 
 
-class WrongKey(Refused):
+class WrongProvingKey(Refused):
     """A proving key belongs to another circuit, or is damaged: a right witness makes no proof that verifies."""

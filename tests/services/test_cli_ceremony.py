@@ -94,7 +94,7 @@ def test_with_the_circuit_a_wrong_key_and_a_wrong_witness_are_told_apart(folder:
     known = "--r1cs", "circuit.r1cs"
     for arguments, check in (
         (("good.zkey", "wrong.wtns", "x.json", "y.json"), "unsatisfied"),
-        (("damaged.zkey", "witness.wtns", "x.json", "y.json"), "wrong_key"),
+        (("damaged.zkey", "witness.wtns", "x.json", "y.json"), "wrong_proving_key"),
     ):
         assert run(folder, "proof", "prove", *arguments, *known, status=2)["check"] == check
         assert "circuit (.r1cs)" in run(folder, "proof", "prove", *arguments, status=2)["error"]

@@ -14,7 +14,16 @@ from oracle import TWIST
 from systems import chain, matrix
 
 from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, P, R
-from zkcore.errors import Malformed, NotInSubgroup, NotOnCurve, OutOfRange, Refused, Unsatisfied, WrongKey, WrongLength
+from zkcore.errors import (
+    Malformed,
+    NotInSubgroup,
+    NotOnCurve,
+    OutOfRange,
+    Refused,
+    Unsatisfied,
+    WrongLength,
+    WrongProvingKey,
+)
 from zkcore.field import encode, fp
 from zkcore.formats.snarkjs import public_to_json
 from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove, prover, setup
@@ -282,16 +291,16 @@ def test_a_wrong_key_and_a_wrong_witness_are_told_apart_where_the_circuit_is_kno
         with pytest.raises(Unsatisfied, match=f"violates constraint {violated}") as refused:
             prove(key, wrong, system=system)
         assert refused.value.part == "witness"
-    with pytest.raises(WrongKey, match="damaged") as wrong_key:
+    with pytest.raises(WrongProvingKey, match="damaged") as wrong_key:
         prove(damaged, witness, system=system)
     assert wrong_key.value.part == "proving_key"
     for key, values in ((foreign, wrong), (damaged, witness)):
         with pytest.raises(Unsatisfied, match=r"or the key is damaged or another circuit's; .*r1cs"):
             prove(key, values)
     other = replace(system, c=system.a)
-    with pytest.raises(WrongKey, match="digests differ"):
+    with pytest.raises(WrongProvingKey, match="digests differ"):
         prove(proving_key, witness, system=other)
-    with pytest.raises(WrongKey, match="numbers of wires"):
+    with pytest.raises(WrongProvingKey, match="numbers of wires"):
         prove(proving_key, witness, system=replace(system, n_wires=system.n_wires + 1))
     proof, public = prove(foreign, witness, system=system)
     assert verifying_key.prepare().verify(proof, public)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.bn254 import R
-from zkcore.errors import Unsatisfied, WrongKey
+from zkcore.errors import Unsatisfied, WrongProvingKey
 from zkcore.field import fr, fr_load, leave_rows, store
 from zkcore.groth16.keys import Proof
 from zkcore.groth16.proving_key import ProvingKey
@@ -98,12 +98,12 @@ def _quotient_tasks(key: ProvingKey, wires: Rows, values: Rows, then: Callable[[
 def _check_key(key: ProvingKey, system: R1CS) -> None:
     """Refuse a key that cannot be the system's."""
     if (key.n_public, key.n_wires) != (system.n_public, system.n_wires):
-        raise WrongKey("proving_key", "it is another circuit's: the numbers of wires or of public inputs differ")
+        raise WrongProvingKey("proving_key", "it is another circuit's: the numbers of wires or of public inputs differ")
     if key.r1cs_digest not in (None, system.digest()):
-        raise WrongKey("proving_key", "it is another circuit's: the digests differ")
+        raise WrongProvingKey("proving_key", "it is another circuit's: the digests differ")
 
 
-def _unproved(witness: Rows, system: R1CS | None) -> Unsatisfied | WrongKey:
+def _unproved(witness: Rows, system: R1CS | None) -> Unsatisfied | WrongProvingKey:
     """Why a proof did not verify, as far as it can be known."""
     if system is None:
         return Unsatisfied(
@@ -114,7 +114,7 @@ def _unproved(witness: Rows, system: R1CS | None) -> Unsatisfied | WrongKey:
     violated = system.check(witness)
     if violated is not None:
         return Unsatisfied("witness", f"it violates constraint {violated}; no proof is made from it")
-    return WrongKey(
+    return WrongProvingKey(
         "proving_key",
         "the witness satisfies the circuit, but the proof does not verify and is kept back: the key is damaged or "
         "another circuit's; verify it with its powers of tau, or take it again from where it came",
@@ -146,7 +146,7 @@ def prove(
     ------
     WrongLength, OutOfRange
         The witness has another shape, or holds what is no field element.
-    WrongKey
+    WrongProvingKey
         The key is not the ``system``'s, or is damaged: the witness satisfies the system, the proof does not verify.
     Unsatisfied
         The witness violates a constraint of the ``system``. Without one: the proof does not verify, for that reason or
