@@ -233,8 +233,8 @@ class _Answers:
         return response
 
     def cancel(self) -> None:
-        """Ends the call."""
-        if not self._begun.cancel() and not self._begun.exception():
+        """Ends the call; once more is harmless."""
+        if not self._begun.cancel() and not self._begun.cancelled() and not self._begun.exception():
             self._begun.result().cancel()
 
 

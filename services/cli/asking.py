@@ -47,11 +47,15 @@ def local(directory: Path | None) -> "Folder":
 
 @contextmanager
 def telling(as_json: bool) -> Iterator[None]:
-    """Ends the command with status 2 and the reason, and what to do next, if the block is refused."""
+    """Ends the command with status 2 and the reason, and what to do next, if the block is refused.
+
+    Log lines are left out meanwhile, and only meanwhile: a program that calls the command has its own.
+    """
     import logging
 
     import structlog
 
+    configuration = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         yield
@@ -63,6 +67,8 @@ def telling(as_json: bool) -> Iterator[None]:
         malformed(as_json, str(error))
     except OSError as error:
         malformed(as_json, f"{error.filename or 'a file'}: {error.strerror or error}")
+    finally:
+        structlog.configure(**configuration)
 
 
 def keep_receipt(path: Path | None, receipt: bytes) -> None:

@@ -204,8 +204,9 @@ async def test_a_department_that_is_away_leaves_the_request_open(running: Runnin
         agent = EnterpriseAgent(replace(connection, configuration=nowhere))
         pending = await asked(bank, 610)
         await agent.start()
-        while not any("not answered" in line and "unreachable" in line for line in running.lines):
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while not any("not answered" in line and "unreachable" in line for line in running.lines):
+                await asyncio.sleep(0.05)
         await agent.stop()
         agent = EnterpriseAgent(connection)
         await agent.start()

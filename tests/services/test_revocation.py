@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc.aio
 import httpx
 import pytest
+import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from typer.testing import CliRunner
 
@@ -96,8 +97,9 @@ def test_the_command_adds_to_the_list(tmp_path: Path) -> None:
         with pytest.raises(Revoked):
             found.check(peer.certificate)
     (tmp_path / "nonsense.pem").write_bytes(b"nonsense")
+    logging = structlog.get_config()
     done = CliRunner().invoke(app, ["revoke", str(tmp_path / "authority"), str(tmp_path / "nonsense.pem")])
-    assert done.exit_code == 2
+    assert done.exit_code == 2 and structlog.get_config() == logging  # a command leaves the log as it was
 
 
 @pytest.mark.asyncio(loop_scope="session")
