@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from circuits.schema import VALUE_BITS, Schema, digest_248
+from circuits.schema import PERIODS, VALUE_BITS, Schema, digest_248
 from zkcore import poseidon
 from zkcore.bn254 import R
 from zkcore.errors import Malformed, OutOfRange, Unsatisfied, WrongLength
@@ -22,7 +22,6 @@ from zkcore.formats import json_text
 from zkcore.merkle import ARITY, DEPTH, SIBLINGS, MerklePath
 
 SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-PERIOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 FIELDS_PACKED = 3
 """Carried fields in one field element: 192 bits."""
 
@@ -36,8 +35,9 @@ def subject_id(subject: str) -> int:
 
 def period_id(period: str) -> int:
     """The period as a public input (248 bits)."""
-    if not PERIOD.fullmatch(period):
-        raise Malformed("period", "a period is 1 to 32 letters, digits, dots, underscores and hyphens")
+    form, words = PERIODS[""]
+    if not form.fullmatch(period):
+        raise Malformed("period", f"a period is {words}")
     return digest_248("period", period.encode())
 
 
@@ -79,7 +79,7 @@ class Record:
 
     def __post_init__(self) -> None:
         subject_id(self.subject)
-        period_id(self.period)
+        self.schema.check_period(self.period)
         self.schema.check_attributes(self.attributes.items())
         expected = [item.name for item in self.schema.fields]
         if sorted(self.values) != sorted(expected):

@@ -25,6 +25,14 @@ VALUE_BITS = 64
 MOST_FIELDS = 31
 MOST_ATTRIBUTES = 16
 LARGEST_COEFFICIENT = 1 << 63
+PERIODS = {
+    "": (re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"), "1 to 32 letters, digits, dots, underscores and hyphens"),
+    "year": (re.compile(r"[0-9]{4}"), "a year, e.g. 2026"),
+    "half": (re.compile(r"[0-9]{4}H[12]"), "half a year, e.g. 2026H1"),
+    "quarter": (re.compile(r"[0-9]{4}Q[1-4]"), "a quarter, e.g. 2026Q2"),
+    "month": (re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])"), "a month, e.g. 2026-06"),
+}
+"""Kinds of periods that a dataset's records may be of, any name unless told: form, and how it is described."""
 _RESERVED = {"subject", "period"}
 
 
@@ -122,6 +130,8 @@ class Schema:
         Public attributes (at most 16), private fields (1 to 31), rules.
     minimum_cohort
         Fewest enterprises that an answer may be about.
+    periods
+        What the periods of all records are, one of :data:`PERIODS`.
     """
 
     name: str
@@ -130,10 +140,14 @@ class Schema:
     rules: tuple[Rule, ...] = ()
     minimum_cohort: int = 10
     description: str = ""
+    periods: str = ""
 
     def __post_init__(self) -> None:
         for part, text in self._texts():
             check_text(part, text)
+        if self.periods not in PERIODS:
+            kinds = ", ".join(kind for kind in PERIODS if kind)
+            raise Malformed("schema.periods", f"periods are one of {kinds}; left out, they are any text")
         columns = [attribute.name for attribute in self.attributes] + [field.name for field in self.fields]
         for name in [self.name, *columns, *(rule.name for rule in self.rules)]:
             if not NAME.fullmatch(name):
@@ -178,12 +192,19 @@ class Schema:
             check_text(f"attributes.{name}", value)
         return dict(listed)
 
+    def check_period(self, period: str) -> None:
+        """Refuse, as Malformed, a period that no record of this schema can have."""
+        form, words = PERIODS[self.periods]
+        if not form.fullmatch(period):
+            raise Malformed("period", f"a period of {self.name} is {words}")
+
     def to_toml(self) -> str:
         """Canonical text: the same for equal schemas, and read back by :meth:`from_toml`."""
         lines = [
             f"name = {_quoted(self.name)}",
             f"description = {_quoted(self.description)}",
             f"minimum_cohort = {self.minimum_cohort}",
+            *([f"periods = {_quoted(self.periods)}"] if self.periods else []),
         ]
         tables: Sequence[tuple[str, Sequence[Any], Sequence[str]]] = (
             ("attributes", self.attributes, ("name", "description")),
@@ -213,7 +234,7 @@ class Schema:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Schema":
         """Read a schema from the values of its TOML text."""
-        known = {"name", "description", "minimum_cohort", "attributes", "fields", "rules"}
+        known = {"name", "description", "minimum_cohort", "periods", "attributes", "fields", "rules"}
         _check_keys("schema", document, known, {"name", "fields"})
         minimum = document.get("minimum_cohort", 10)
         if not isinstance(minimum, int) or isinstance(minimum, bool):
@@ -232,6 +253,7 @@ class Schema:
             rules=tuple(Rule(**item) for item in _items(document, "rules", {"name", "relation"}, {"name", "relation"})),
             minimum_cohort=minimum,
             description=_text(document, "description", "schema") if "description" in document else "",
+            periods=_text(document, "periods", "schema") if "periods" in document else "",
         )
 
     def _texts(self) -> Iterable[tuple[str, str]]:

@@ -19,6 +19,7 @@ from services.credit import CreditServicer, ScoreRequests
 from services.errors import LogMismatch
 from services.identity import Identity, Role
 from services.journal import Journal
+from services.known_roots import KnownRoots
 from services.ledger import Ledger
 from services.log import Head
 from services.metrics import LEDGER_LAG, LOG_ENTRIES
@@ -140,7 +141,7 @@ class Node:
         self._database = await run(open_database, self._config.database)
         self._journal = await run(Journal, self._database, segments_of(self._config.database, self._config.segments))
         await run(self._check_anchored)
-        verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
+        verifier = SubmissionVerifier(self._parameters, KnownRoots(self._ledger).of)
         self._intake = Intake(self._journal, verifier, self._identity, self._workers, self._clock)
         releases = await run(Releases, self._database, self._clock)
         self._list = ReleaseList(releases, self._journal, self._parameters, self._ledger, self._workers)

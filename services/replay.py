@@ -6,8 +6,8 @@ about callers who repeat, and about operators who pass on what was signed.
 
 What identifies a request is worked out from its contents, never taken from the caller's word:
 
-- a filing: dataset, subject and period, which the log holds once; the same bytes get the same receipt, others are
-  refused as AlreadySubmitted;
+- a filing: dataset, subject and period, which the log holds once; the same bytes get the same receipt, before anything
+  of them is verified anew, others are refused as AlreadySubmitted;
 - a query: the digest of the signed statement, which holds 16 random bytes; the ledger takes it once, at one head, and
   after its expiry it is refused as Expired. A trustee's share of it is the same value with a new proof;
 - a score request: the digest of the signed statement, likewise; it is put down once, and refused after its expiry;

@@ -75,6 +75,7 @@ def read_request(signed: Signed, parameters: PublicParameters, now: float) -> Sc
     """A request as the enterprise reads it: signature, expiry, schema and scorecard in order."""
     statement = read_statement(signed, parameters.authority, now)
     dataset = parameters.dataset(field_element("request.schema_id", statement.schema_id))
+    dataset.schema.check_period(statement.period)
     return ScoreRequest(
         bank=statement.bank,
         subject=statement.subject,

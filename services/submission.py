@@ -3,6 +3,10 @@
 Whoever submits waits in a bounded queue; what waits there (up to :data:`BATCH`) is verified together in a worker
 thread, what passed is appended in one transaction, and then answered. So callers at the same time share the work of a
 batch, and an acknowledged record is on disk.
+
+Bytes that the log holds get their receipt again before anything of them is verified: they are of the caller's own
+subject, as :class:`SubmissionServicer` has seen to, and were verified when they came. The same bytes twice in one batch
+are verified once.
 """
 
 import asyncio
@@ -77,14 +81,31 @@ class Intake:
 
     def _take(self, bodies: Sequence[bytes]) -> list[bytes | Refused]:
         """Verifies and appends; runs in worker threads, where one batch is verified while another is appended."""
+        distinct = list(dict.fromkeys(bodies))
+        outcomes: dict[bytes, bytes | Refused]
+        try:
+            outcomes = {body: receipt for body in distinct if (receipt := self._kept(body)) is not None}
+        except StoreError as error:
+            return [_lost(error, len(bodies))] * len(bodies)
+        new = [body for body in distinct if body not in outcomes]
+        if new:
+            outcomes.update(zip(new, self._verified(new), strict=True))
+        return [outcomes[body] for body in bodies]
+
+    def _kept(self, body: bytes) -> bytes | None:
+        """The receipt of these very bytes, if the log holds them."""
+        claimed = self._verifier.claimed(body)
+        entry = None if claimed is None else self._journal.find(*claimed)
+        return entry.receipt if entry is not None and entry.body == body else None
+
+    def _verified(self, bodies: Sequence[bytes]) -> list[bytes | Refused]:
         RECORDS_BATCH.observe(len(bodies))
         verdicts = self._verifier.verify_batch(bodies)
         try:
             with self._appending:
                 return self._keep(bodies, verdicts)
         except StoreError as error:
-            _log.error("batch not kept", kind=type(error).__name__, why=str(error), records=len(bodies))
-            lost = Unreachable("store", "the node cannot write it down now; try again later with the same bytes")
+            lost = _lost(error, len(bodies))
             return [verdict if isinstance(verdict, Refused) else lost for verdict in verdicts]
 
     def _keep(self, bodies: Sequence[bytes], verdicts: Sequence[Accepted | Refused]) -> list[bytes | Refused]:
@@ -170,6 +191,12 @@ class SubmissionServicer(rpc.SubmissionServiceServicer):
         if parse_canonical(body, pb.Submission, "submission").subject != subject:
             raise WrongSubject("submission.subject", "an enterprise submits its own records only")
         return await self._intake.submit(body, patient)
+
+
+def _lost(error: StoreError, records: int) -> Unreachable:
+    """What callers are told of records that the store did not take."""
+    _log.error("batch not kept", kind=type(error).__name__, why=str(error), records=records)
+    return Unreachable("store", "the node cannot write it down now; try again later with the same bytes")
 
 
 def _refusal(refused: Refused) -> pb.SubmissionRefusal:

@@ -22,6 +22,7 @@ from services.api.zkshare.v1 import trustee_pb2_grpc as rpc
 from services.errors import CohortMismatch, NotAnchored, NotEntered, NotPermitted, ProductMismatch
 from services.identity import Identity, Role, caller
 from services.journal import Journal
+from services.known_roots import KnownRoots
 from services.ledger import Ledger
 from services.log import Head
 from services.parameters import PublicParameters
@@ -118,7 +119,7 @@ class Trustee(rpc.TrusteeServiceServicer):
         self._releases = await self._workers.run(Releases, self._database, self._clock)
         known = self._parameters
         self._channel = channel(self._identity, self._config.node, Role.OPERATOR, known.operator, known.authority)
-        verifier = SubmissionVerifier(self._parameters, self._ledger.is_root)
+        verifier = SubmissionVerifier(self._parameters, KnownRoots(self._ledger).of)
         self._replica = Replica(self._journal, verifier, self._ledger, self._channel, self._workers)
         self._list = ReleaseList(
             self._releases, self._journal, self._parameters, self._ledger, self._workers, self._reach

@@ -3,7 +3,8 @@
 An entry is accepted if, and only if,
 
 - it is the canonical serialization of a Submission that keeps the rules of its proto;
-- its schema is one of the network's, its attributes are those that the schema names, its key is the network's;
+- its schema is one of the network's, its period one that the schema allows, its attributes are those that the schema
+  names, its key is the network's;
 - its root is one that the ledger holds for the dataset;
 - ciphertext, commitments and proofs are well formed: units mod N^2, points of the curve, coordinates below the modulus;
 - the Groth16 proof holds for the public inputs worked out anew from the entry's own fields (root, schema, subject,
@@ -11,19 +12,22 @@ An entry is accepted if, and only if,
 - the link proof holds: the ciphertext has the committed values inside. Its transcript begins with the digest of those
   public inputs, so neither proof nor ciphertext can be carried over to another record, subject or key.
 
-Proofs of a batch are verified together, and each bad entry is named with the check that it failed.
+What costs little is checked first: an entry that fails there costs no arithmetic. Proofs of a batch are then verified
+together, and each bad entry is named with the check that it failed.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
 
 from circuits import filing
 from circuits.record import attributes_id, period_id, subject_id
 from homomorphic.proofs import link
 from services.api.zkshare.v1.submission_pb2 import Submission
-from services.errors import LinkInvalid, NotAnchored, ProofInvalid, UnknownKey
+from services.errors import LinkInvalid, NotAnchored, ProofInvalid, UnknownKey, UnknownSchema
 from services.parameters import Dataset, PublicParameters
 from services.statements import parse_canonical
 from zkcore import babyjubjub
@@ -31,8 +35,8 @@ from zkcore.bn254 import R
 from zkcore.errors import OutOfRange, Refused, WrongLength
 from zkcore.groth16 import Proof
 
-IsRoot = Callable[[str, int], bool]
-"""Whether the ledger holds a root for a dataset: name of the dataset, root as a field element."""
+RootsOf = Callable[[str], Set[int]]
+"""The roots, as field elements, that the ledger holds for a dataset of this name (:mod:`services.known_roots`)."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +83,17 @@ class SubmissionVerifier:
     ----------
     parameters
         The network's schemas and keys.
-    is_root
-        Asks the ledger for a root; called once a batch for each distinct root.
+    roots_of
+        Tells a dataset's roots; called once a batch for each dataset.
     """
 
-    def __init__(self, parameters: PublicParameters, is_root: IsRoot) -> None:
+    def __init__(self, parameters: PublicParameters, roots_of: RootsOf) -> None:
         self._parameters = parameters
-        self._is_root = is_root
+        self._roots_of = roots_of
 
     def verify_batch(self, entries: Sequence[bytes]) -> list[Accepted | Refused]:
         """What the entries hold, or why each bad one is refused, in their order."""
-        known: dict[tuple[str, int], bool] = {}
+        known: dict[str, Set[int] | Refused] = {}
         verdicts: list[_Read | Refused] = []
         for entry in entries:
             try:
@@ -100,18 +104,26 @@ class SubmissionVerifier:
         self._check_links(verdicts)
         return [verdict if isinstance(verdict, Refused) else _accepted(verdict) for verdict in verdicts]
 
-    def _read(self, entry: bytes, known: dict[tuple[str, int], bool]) -> _Read:
+    def claimed(self, entry: bytes) -> tuple[str, str, str] | None:
+        """Dataset, subject and period that an entry says it is of, nothing of it verified; None if it does not say."""
+        try:
+            submission = Submission.FromString(entry)
+            dataset = self._parameters.dataset(int.from_bytes(submission.schema_id, "big"))
+        except (DecodeError, UnknownSchema):
+            return None
+        return dataset.name, submission.subject, submission.period
+
+    def _read(self, entry: bytes, known: dict[str, Set[int] | Refused]) -> _Read:
         submission = parse_canonical(entry, Submission, "submission")
         dataset = self._parameters.dataset(field_element("submission.schema_id", submission.schema_id))
         schema = dataset.schema
+        schema.check_period(submission.period)
         public_key = self._parameters.threshold_key.public_key
         if submission.key_fingerprint != public_key.fingerprint:
             raise UnknownKey("submission.key_fingerprint", "the ciphertext is made with another key than the network's")
         attributes = schema.check_attributes([(item.name, item.value) for item in submission.attributes])
         root = field_element("submission.root", submission.root)
-        if (dataset.name, root) not in known:
-            known[dataset.name, root] = self._is_root(dataset.name, root)
-        if not known[dataset.name, root]:
+        if root not in self._roots(dataset.name, known):
             raise NotAnchored("submission.root", f"the ledger holds no such root of {dataset.name}")
         if len(submission.commitments) != len(schema.fields):
             raise WrongLength("submission.commitments", f"the schema has {len(schema.fields)} fields")
@@ -138,6 +150,18 @@ class SubmissionVerifier:
             link.Statement(public_key, ciphertext, tuple(commitments), link_context(public_inputs)),
             link.LinkProof.from_bytes(submission.link_proof),
         )
+
+    def _roots(self, dataset: str, known: dict[str, Set[int] | Refused]) -> Set[int]:
+        """A dataset's roots, asked for once a batch, also while the ledger does not answer."""
+        if dataset not in known:
+            try:
+                known[dataset] = self._roots_of(dataset)
+            except Refused as refused:
+                known[dataset] = refused
+        found = known[dataset]
+        if isinstance(found, Refused):
+            raise found
+        return found
 
     def _check_proofs(self, verdicts: list[_Read | Refused]) -> None:
         by_dataset: dict[str, list[int]] = defaultdict(list)

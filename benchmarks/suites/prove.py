@@ -373,7 +373,7 @@ def _filing() -> Trial:
 
     schema = filing_schema()
     values = {field.name: secrets.randbelow(1 << 40) for field in schema.fields}
-    record = Record(schema, "someone", "2026Q2", {attribute.name: "x" for attribute in schema.attributes}, values)
+    record = Record(schema, "someone", "2026", {attribute.name: "x" for attribute in schema.attributes}, values)
     tree, blinding = MerkleTree(), secrets.randbelow(R)
     tree.append(record.leaf(blinding))
     opening = Opening(record, blinding, tree.root, tree.path(0))

@@ -251,9 +251,9 @@ class Ledger:
         """Whether a root was ever anchored for a dataset by its department."""
         return self._read("is_root", _text("dataset", dataset, 64), root)
 
-    def roots(self, dataset: str) -> tuple[Anchor, ...]:
-        """Every anchored root of a dataset, oldest first."""
-        return tuple(Anchor(*item) for item in self._pages("anchors_from", _text("dataset", dataset, 64)))
+    def roots(self, dataset: str, start: int = 0) -> tuple[Anchor, ...]:
+        """Every anchored root of a dataset, oldest first, from number ``start``."""
+        return tuple(Anchor(*item) for item in self._pages("anchors_from", _text("dataset", dataset, 64), start=start))
 
     # Operators.
 

@@ -40,6 +40,8 @@ def test_canonical_text_reads_back() -> None:
         ('minimum_cohort = "10"\n' + BASE, "schema.minimum_cohort"),
         ("minimum_cohort = true\n" + BASE, "schema.minimum_cohort"),
         ("limit = 3\n" + BASE, "schema.limit"),
+        ('periods = "week"\n' + BASE, "schema.periods"),
+        ("periods = 2026\n" + BASE, "schema.periods"),
         ('fields = "a"\nname = "x"', "schema.fields"),
         (BASE.replace('unit = "m"\n', ""), "fields[0].unit"),
         (BASE.replace('"m"', "3"), "fields[0].unit"),
@@ -97,6 +99,27 @@ def test_records_are_checked() -> None:
     ):
         with pytest.raises(Malformed):
             Record(SCHEMA, subject, period, {"category": "x"}, dict(VALUES[0]))
+
+
+@pytest.mark.parametrize(
+    ("periods", "some", "others"),
+    [
+        ("year", ["2026", "1999"], ["26", "2026Q2", "2026-06", "20266", "x", ""]),
+        ("half", ["2026H1", "2026H2"], ["2026H0", "2026H3", "2026h1", "2026", "H1"]),
+        ("quarter", ["2026Q1", "2026Q4"], ["2026Q0", "2026Q5", "2026-Q1", "2026Q11", "2026Q1\n"]),
+        ("month", ["2026-01", "2026-12"], ["2026-00", "2026-13", "2026-1", "2026-1a", "202601", "\u0662026-01"]),
+        ("", ["2026", "x.y_z-1", "a" * 32], ["", "a" * 33, "2026 Q2", "-2026"]),
+    ],
+)
+def test_periods_are_of_the_schemas_kind(periods: str, some: list[str], others: list[str]) -> None:
+    schema = Schema.from_toml(f'periods = "{periods}"\n{BASE}')
+    for period in some:
+        assert Record(schema, "acme", period, {}, {"a": 1}).period == period
+    for period in others:
+        with pytest.raises(Malformed) as refused:
+            Record(schema, "acme", period, {}, {"a": 1})
+        assert refused.value.part == "period"
+    assert (schema == Schema.from_toml(BASE)) is (schema.schema_id == Schema.from_toml(BASE).schema_id) is (not periods)
 
 
 def test_identities_differ() -> None:

@@ -138,7 +138,7 @@ def opening() -> Opening:
     schema = Schema.from_toml((files(services.schemas) / "filing.toml").read_text())
     attributes = {attribute.name: "x" for attribute in schema.attributes}
     values = {field.name: number for number, field in enumerate(schema.fields, 1000)}
-    record, blinding, tree = Record(schema, "acme", "2026Q2", attributes, values), secrets.randbelow(R), MerkleTree()
+    record, blinding, tree = Record(schema, "acme", "2026", attributes, values), secrets.randbelow(R), MerkleTree()
     tree.append(record.leaf(blinding))
     return Opening(record, blinding, tree.root, tree.path(0))
 

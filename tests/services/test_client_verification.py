@@ -17,6 +17,7 @@ from services.client import SyncVerificationClient, VerificationClient
 from services.client.verification import MOST, ON_THE_WAY, SHARED_FROM
 from services.errors import AnswerMismatch, Busy, Unreachable
 from services.identity import CertificateAuthority, Role
+from services.known_roots import KnownRoots
 from services.server import FREE_PORT, Server
 from services.status import abort
 from services.verification import SubmissionVerifier
@@ -42,7 +43,7 @@ class Proved:
 
 @pytest.fixture(scope="session")
 def proved(running: Running) -> Proved:
-    verifier = SubmissionVerifier(running.network.parameters, running.network.ledger.is_root)
+    verifier = SubmissionVerifier(running.network.parameters, KnownRoots(running.network.ledger).of)
     reads = [verifier._read(running.submissions[name], {}) for name in parties.FILED[:3]]
     key = running.network.parameters.named("filing").filing_key
     return Proved(key, [(read.proof, read.public_inputs) for read in reads])

@@ -117,6 +117,16 @@ async def test_declining(connect: Any) -> None:
     assert (response.state, response.reason, response.sealed_proof) == (pb.SCORE_STATE_DECLINED, "not now", b"")
 
 
+async def test_nobody_learns_who_is_there(connect: Any) -> None:
+    """A request for a name that nobody has ends as one for an enterprise whose agent is away."""
+    bank = await connect("bank")
+    seen = [
+        await bank.GetScore(pb.GetScoreRequest(request_id=await leave(bank, request(subject=subject)), wait_ms=50))
+        for subject in ("mill", "nobody")
+    ]
+    assert seen == [pb.GetScoreResponse(state=pb.SCORE_STATE_OPEN)] * 2
+
+
 async def test_each_sees_only_its_own(connect: Any) -> None:
     request_id = await leave(await connect("bank"), request())
     assert (

@@ -22,6 +22,7 @@ from services.api.zkshare.v1 import submission_pb2_grpc as rpc
 from services.gathering import Size
 from services.identity import Role
 from services.journal import Journal
+from services.known_roots import KnownRoots
 from services.network import OPERATOR
 from services.server import FREE_PORT, Server, Workers, channel
 from services.status import DETAILS
@@ -80,7 +81,7 @@ async def serving(running: Running, location: Path | str, tmp_path: Path) -> Asy
     database = open_database(location)
     journal = Journal(database, tmp_path / "segments")
     operator = network.identity(Role.OPERATOR, OPERATOR)
-    verifier = SubmissionVerifier(network.parameters, network.ledger.is_root)
+    verifier = SubmissionVerifier(network.parameters, KnownRoots(network.ledger).of)
     intake = Intake(journal, verifier, operator, workers)
     servicer = SubmissionServicer(intake, journal, network.parameters, workers)
     server = Server(operator, FREE_PORT, [servicer])
@@ -162,7 +163,7 @@ async def test_more_than_may_wait_is_told_when_to_come_again(
     database = open_database(tmp_path / "store.db")
     journal = Journal(database, tmp_path / "segments")
     operator = network.identity(Role.OPERATOR, OPERATOR)
-    intake = Intake(journal, SubmissionVerifier(network.parameters, network.ledger.is_root), operator, workers)
+    intake = Intake(journal, SubmissionVerifier(network.parameters, KnownRoots(network.ledger).of), operator, workers)
     server = Server(operator, FREE_PORT, [SubmissionServicer(intake, journal, network.parameters, workers)])
     await intake.start()
     await server.start()

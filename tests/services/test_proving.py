@@ -15,6 +15,7 @@ from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
 from services.gathering import Size
 from services.identity import Role
+from services.known_roots import KnownRoots
 from services.server import answered, channel
 from services.status import retry_delay
 from services.verification import SubmissionVerifier
@@ -38,7 +39,7 @@ async def stub(running: Running) -> AsyncIterator[Any]:
 
 @pytest.fixture(scope="session")
 def items(running: Running) -> list[pb.ProofItem]:
-    verifier = SubmissionVerifier(running.network.parameters, running.network.ledger.is_root)
+    verifier = SubmissionVerifier(running.network.parameters, KnownRoots(running.network.ledger).of)
     reads = [verifier._read(running.submissions[name], {}) for name in parties.FILED[:3]]
     return [
         pb.ProofItem(

@@ -12,6 +12,7 @@ from services.api.zkshare.v1 import log_pb2 as pb
 from services.errors import LogMismatch, NotAnchored
 from services.identity import Role
 from services.journal import Journal
+from services.known_roots import KnownRoots
 from services.log import Head
 from services.replication import Replica
 from services.server import channel
@@ -39,7 +40,7 @@ def journal(tmp_path: Path) -> Any:
 @pytest_asyncio.fixture(loop_scope="session")
 async def replica(running: Running, journal: Journal) -> AsyncIterator[Replica]:
     network = running.network
-    verifier = SubmissionVerifier(network.parameters, network.ledger.is_root)
+    verifier = SubmissionVerifier(network.parameters, KnownRoots(network.ledger).of)
     identity = network.identity(Role.TRUSTEE, "trustee-1")
     async with channel(identity, network.node.address, Role.OPERATOR, "operator") as there:
         yield Replica(journal, verifier, network.ledger, there, network.workers)

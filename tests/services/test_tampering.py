@@ -20,6 +20,7 @@ from services.enterprise import DepartmentAddress
 from services.errors import Declined
 from services.identity import Role
 from services.journal import Journal
+from services.known_roots import KnownRoots
 from services.log import Head
 from services.release_list import ReleaseList
 from services.releases import Releases
@@ -111,7 +112,7 @@ class Flows:
         self.replicas += 1
         database = SqliteDatabase(self.directory / f"replica-{self.replicas}.sqlite")
         identity, node = self.network.identity(Role.TRUSTEE, "trustee-1"), self.network.node
-        verifier = SubmissionVerifier(self.network.parameters, self.network.ledger.is_root)
+        verifier = SubmissionVerifier(self.network.parameters, KnownRoots(self.network.ledger).of)
         first = self.network.ledger.heads()[0]
         async with channel(identity, node.address, Role.OPERATOR, "operator") as there:
             replica = Replica(
@@ -196,7 +197,7 @@ class Flows:
             return
 
     def proof_item(self) -> verification_pb2.ProofItem:
-        verifier = SubmissionVerifier(self.network.parameters, self.network.ledger.is_root)
+        verifier = SubmissionVerifier(self.network.parameters, KnownRoots(self.network.ledger).of)
         read = verifier._read(self.submission, {})
         inputs = [value.to_bytes(32, "big") for value in read.public_inputs]
         return verification_pb2.ProofItem(proof=read.proof.to_bytes(), public_inputs=inputs)

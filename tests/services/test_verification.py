@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from homomorphic.paillier import PublicKey
 from services.api.zkshare.v1.submission_pb2 import Submission
+from services.known_roots import KnownRoots
 from services.statements import canonical
 from services.verification import Accepted, SubmissionVerifier
 from tests.services import parties
@@ -25,7 +26,7 @@ Judge = Callable[..., list[Accepted | Refused]]
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def judge(running: Running) -> Judge:
     """Judges submissions, given as messages or bytes, in one batch."""
-    verifier = SubmissionVerifier(running.network.parameters, running.network.ledger.is_root)
+    verifier = SubmissionVerifier(running.network.parameters, KnownRoots(running.network.ledger).of)
 
     def judge(*entries: bytes | Submission) -> list[Accepted | Refused]:
         return verifier.verify_batch([entry if isinstance(entry, bytes) else canonical(entry) for entry in entries])

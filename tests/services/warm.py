@@ -26,7 +26,7 @@ parameters = PublicParameters(
     (Dataset(parties.schema(), dataset.filing_keys.verifying_key, dataset.score_keys.verifying_key),),
 )
 for count in (1, 8):
-    accepted = SubmissionVerifier(parameters, lambda *_: True).verify_batch([submission] * count)
+    accepted = SubmissionVerifier(parameters, lambda _: {tree.root}).verify_batch([submission] * count)
     assert all(isinstance(each, Accepted) for each in accepted)
 product = key.ciphertext_from_bytes(accepted[0].ciphertext, "ciphertext")
 share = plan.shares[0].partial_decrypt_batch([(product, b"warm")])[0]
