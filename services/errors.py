@@ -118,6 +118,10 @@ class MessageTooLarge(Refused):
     """The message has more bytes than the method takes; no waiting makes it smaller."""
 
 
+class NotEnoughMemory(Refused):
+    """The work takes more memory than there is, so it is not begun."""
+
+
 class OverLimit(Refused):
     """The caller asks for more than the server grants each; trying again after `seconds` may succeed."""
 

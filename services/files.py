@@ -1,5 +1,6 @@
-"""Files that are written whole, and files that only their owner may read."""
+"""Files that are written whole, files that only their owner may read, and files mapped into memory."""
 
+import mmap
 import os
 import stat
 import tempfile
@@ -13,6 +14,12 @@ from zkcore.errors import Refused
 
 class InsecureKeyFile(Refused):
     """A private key's file can be read by others."""
+
+
+def private_map(path: Path) -> memoryview:
+    """A file's content in memory as it is needed; writing to it would change nothing in the file."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
 @contextmanager

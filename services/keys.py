@@ -7,7 +7,6 @@ the circuit's constraint system, and a key file whose constraint system differs 
 ``ZKSHARE_HOME`` overrides the directory, which otherwise follows the platform's convention.
 """
 
-import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from pathlib import Path
 import platformdirs
 
 from circuits.constraints import Circuit
-from services.files import write_atomically
+from services.files import private_map, replaced, write_atomically
 from zkcore.errors import Malformed
+from zkcore.formats import mapped_key
 from zkcore.groth16 import ProvingKey, VerifyingKey, setup
-from zkcore.groth16.proving_key import FILE_VERSION
 
 Progress = Callable[[float], None]
 
@@ -40,12 +39,6 @@ class CircuitKeys:
     origin: str
 
 
-def private_map(path: Path) -> memoryview:
-    """A file's content in memory as it is needed; writing to it would change nothing in the file."""
-    with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-
-
 def kept_keys(circuit: Circuit, directory: Path) -> CircuitKeys | None:
     """The keys of a circuit if the directory has them; raises Malformed as :func:`circuit_keys` does."""
     folder = folder_of(circuit, directory)
@@ -53,7 +46,7 @@ def kept_keys(circuit: Circuit, directory: Path) -> CircuitKeys | None:
     if not (proving_path.exists() and verifying_path.exists()):
         return None
     try:
-        proving_key = ProvingKey.from_bytes(private_map(proving_path))
+        proving_key = mapped_key.read(private_map(proving_path))
         verifying_key = VerifyingKey.from_bytes(verifying_path.read_bytes())
     except ValueError as error:
         raise Malformed(
@@ -86,11 +79,12 @@ def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: 
         return kept
     proving_key, verifying_key = setup(circuit.r1cs(), progress, os.cpu_count() or 1)
     folder = folder_of(circuit, directory)
-    write_atomically(folder / PROVING_KEY, proving_key.to_bytes())
+    with replaced(folder / PROVING_KEY) as file:
+        file.writelines(mapped_key.chunks(proving_key))
     write_atomically(folder / VERIFYING_KEY, verifying_key.to_bytes())
     return CircuitKeys(proving_key, verifying_key, "development setup, made now")
 
 
 def folder_of(circuit: Circuit, directory: Path) -> Path:
     """Where a directory of keys has those of a circuit."""
-    return directory / f"{circuit.name}-{circuit.digest().hex()[:32]}-{FILE_VERSION}"
+    return directory / f"{circuit.name}-{circuit.digest().hex()[:32]}-{mapped_key.FILE_VERSION}"

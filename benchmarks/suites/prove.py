@@ -275,10 +275,11 @@ def _process(options: Options, bits: int) -> Trial:
 def _load(options: Options, bits: int) -> Trial:
     """A key in each one's own format; it must prove afterwards."""
     from benchmarks.material import chain, chain_files, chain_keys, folder
-    from zkcore.groth16 import Proof, ProvingKey, VerifyingKey, prove
+    from zkcore.formats import mapped_key
+    from zkcore.groth16 import Proof, VerifyingKey, prove
 
     circuit, (proving_key, _) = chain(bits), chain_keys(bits)
-    data = proving_key.to_bytes()
+    data = mapped_key.write(proving_key)
 
     def peer() -> Contender:
         import groth16py as library
@@ -299,7 +300,7 @@ def _load(options: Options, bits: int) -> Trial:
         [
             Contender(
                 OURS,
-                lambda: ProvingKey.from_bytes(data),
+                lambda: mapped_key.read(data),
                 lambda key: key.prepared_verifying_key.verify(*prove(key, circuit.witness)),
             ),
             invite("groth16py", options, peer),

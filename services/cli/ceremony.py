@@ -1,9 +1,8 @@
-"""``zkshare proof setup|contribute|beacon|verify-key|export-key|prove``: keys from a ceremony, and proofs from keys.
+"""``zkshare proof setup|contribute|beacon|verify-key|export-key|convert-key|prove``: keys from a ceremony, and proofs.
 
 Files and the order of arguments are those of snarkjs 0.7: a key begun here may be continued there, and the reverse.
 """
 
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.output import AsJson, malformed, say
-from services.files import replaced
+from services.files import private_map, replaced
 from zkcore.errors import Refused
 
 Text = Annotated[str, typer.Option(help="Who contributes; anyone who verifies the key sees it.")]
@@ -22,8 +21,7 @@ Text = Annotated[str, typer.Option(help="Who contributes; anyone who verifies th
 def mapped(path: Path) -> memoryview:
     """A file's content without reading it at once; ValueError with the reason if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return private_map(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # an empty file cannot be mapped
@@ -65,6 +63,7 @@ def refusals(as_json: bool) -> Iterator[None]:
 
 
 R1csFile = Annotated[Path, typer.Argument(help="circuit.r1cs")]
+ProvingKeyFile = Annotated[Path, typer.Argument(help="The proving key: circuit.zkey, or converted.")]
 
 
 def _circuit_and_powers(r1cs: Path, ptau: Path) -> tuple[Any, Any]:
@@ -184,24 +183,53 @@ def verify_key(
 
 
 def export_key(
-    zkey: Annotated[Path, typer.Argument(help="The proving key.")],
+    proving_key: ProvingKeyFile,
     verification_key: Annotated[Path, typer.Argument(help="verification_key.json")],
     as_json: AsJson = False,
 ) -> None:
     """Take the verifying key out of a proving key (snarkjs zkey export verificationkey)."""
     import json
 
-    from zkcore.formats import zkey as proving_key
+    from services.cli.proving_keys import read_key
 
     with refusals(as_json):
-        key = proving_key.read(mapped(zkey)).verifying_key
+        key = read_key(proving_key, mapped(proving_key)).verifying_key
         replace_file(verification_key, json.dumps(key.to_snarkjs(), indent=1) + "\n")
     data = {"verification_key": str(verification_key), "n_public": key.n_public, "digest": key.digest().hex()}
     say(as_json, data, f"{verification_key}: {key.n_public} public inputs, digest {data['digest']}")
 
 
+def convert_key(
+    r1cs: R1csFile,
+    zkey: Annotated[Path, typer.Argument(help="The circuit's proving key from its ceremony.")],
+    proving_key: Annotated[Path, typer.Argument(help="Where the key goes, in zkshare's own format.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a .zkey as a proving key that is used where it lies in the file, so that proofs begin at once.
+
+    It is checksummed and tied to its circuit. Verify the .zkey first (zkshare proof verify-key): a key does not hold
+    all of its circuit.
+    """
+    from zkcore.formats import r1cs as constraint_system
+    from zkcore.formats import zkey as proving_keys
+
+    with refusals(as_json), progress("conversion") as tell:
+        system, data = constraint_system.read(mapped(r1cs)), mapped(zkey)
+
+        def chunks() -> Iterator[bytes | memoryview]:
+            written = 0
+            for chunk in proving_keys.convert(data, system, os.cpu_count() or 1):
+                yield chunk
+                written += len(chunk)
+                tell(min(1.0, written / len(data)))
+
+        replace_file(proving_key, chunks())
+    digest = system.digest().hex()
+    say(as_json, {"proving_key": str(proving_key), "digest": digest}, f"{proving_key}: circuit {digest}")
+
+
 def prove(
-    zkey: Annotated[Path, typer.Argument(help="The proving key.")],
+    proving_key: ProvingKeyFile,
     wtns: Annotated[Path, typer.Argument(help="The witness.")],
     proof: Annotated[Path, typer.Argument(help="proof.json")],
     public: Annotated[Path, typer.Argument(help="public.json")],
@@ -210,28 +238,38 @@ def prove(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove (snarkjs groth16 prove); the proof is verified before it is written."""
+    """Prove (snarkjs groth16 prove); the proof is verified before it is written.
+
+    What it takes of memory is said before it begins, and where there is not as much, it does not begin.
+    """
     import json
 
+    from services.cli import proving_keys
     from zkcore import groth16
     from zkcore.formats import r1cs as constraint_system
     from zkcore.formats import snarkjs
     from zkcore.formats import wtns as witness
-    from zkcore.formats import zkey as proving_key
 
     with refusals(as_json), progress("proof") as tell:
-        key, values = proving_key.read(mapped(zkey)), witness.read(mapped(wtns))
+        data = mapped(proving_key)
+        needed = proving_keys.prover_memory(proving_keys.key_size(proving_key, data)[0])
+        proving_keys.check_memory(needed)
+        if not as_json:
+            typer.echo(f"takes up to {proving_keys.megabytes(needed)} of memory", err=True)
+        key, values = proving_keys.read_key(proving_key, data), witness.read(mapped(wtns))
+        del data  # a .zkey was copied, and need not stay in memory
         system = None if r1cs is None else constraint_system.read(mapped(r1cs))
-        made, inputs = groth16.prove(key, values, tell, os.cpu_count() or 1, system)
+        made, inputs = groth16.prove(key, values, tell, proving_keys.THREADS, system)
         replace_file(proof, json.dumps(made.to_snarkjs(), indent=1) + "\n")
         replace_file(public, json.dumps(snarkjs.public_to_json(inputs), indent=1) + "\n")
-    say(as_json, {"proof": str(proof), "public": str(public)}, f"{proof} and {public} written, and verified")
+    report = {"proof": str(proof), "public": str(public), "memory": needed}
+    say(as_json, report, f"{proof} and {public} written, and verified")
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to ``zkshare proof``."""
     for name, command in (
         *(("setup", setup), ("contribute", contribute), ("beacon", beacon), ("verify-key", verify_key)),
-        *(("export-key", export_key), ("prove", prove)),
+        *(("export-key", export_key), ("convert-key", convert_key), ("prove", prove)),
     ):
         app.command(name)(command)

@@ -12,7 +12,10 @@ from services.cli.output import AsJson, read_bytes, say
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 CIRCUITS = ("filing", "credit_score", "membership")
-Which = Annotated[str, typer.Argument(help="filing, credit_score or membership; for info also a file circuit.r1cs.")]
+Which = Annotated[str, typer.Argument(help="filing, credit_score or membership.")]
+Known = Annotated[
+    str, typer.Argument(help="filing, credit_score or membership; or a file: circuit.r1cs, circuit.zkey, circuit.key.")
+]
 SchemaFile = Annotated[Path | None, typer.Option(help="The dataset's schema, a TOML file; the example filing.toml.")]
 
 
@@ -36,34 +39,53 @@ def _built(name: str, schema: Path | None) -> Any:
     from importlib import import_module
 
     if name not in CIRCUITS:
-        raise ValueError(f"{name!r} is none of {', '.join(CIRCUITS)}, nor a file .r1cs")
+        raise ValueError(f"{name!r} is none of {', '.join(CIRCUITS)}, nor a file .r1cs, .zkey or .key")
     build: Callable[[Any], Any] = import_module(f"circuits.{name}").build
     return build(_schema(schema))
 
 
 @app.command()
-def info(circuit: Which, schema: SchemaFile = None, as_json: AsJson = False) -> None:
-    """Constraints, wires and public inputs of a circuit, and where its constraints go (snarkjs r1cs info)."""
-    from zkcore.formats import r1cs
+def info(circuit: Known, schema: SchemaFile = None, as_json: AsJson = False) -> None:
+    """Constraints, wires and public inputs of a circuit, and where its constraints go (snarkjs r1cs info).
 
+    For a circuit and for a proving key also what a proof takes of memory at most, on all cores.
+    """
+    from services.cli import proving_keys
+    from zkcore.formats import r1cs
+    from zkcore.groth16.proving_key import KeySize
+
+    names: list[str] = []
+    parts: dict[str, int] = {}
+    constraints: dict[str, int] = {}
     with refusals(as_json):
-        if circuit.endswith(".r1cs"):
-            system, names, parts = r1cs.read(mapped(Path(circuit))), [], {}
+        path = Path(circuit)
+        if path.suffix in (".zkey", ".key"):
+            size, digest = proving_keys.key_size(path, mapped(path))
         else:
-            built = _built(circuit, schema)
-            system, names, parts = built.r1cs(), list(built.public_names), built.breakdown()
-    rows = system.n_constraints + system.n_public + 1
+            if path.suffix == ".r1cs":
+                system = r1cs.read(mapped(path))
+            else:
+                built = _built(circuit, schema)
+                system, names, parts = built.r1cs(), list(built.public_names), built.breakdown()
+            size, digest, constraints = KeySize.of(system), system.digest(), {"constraints": system.n_constraints}
+        needed = proving_keys.prover_memory(size)
     data = {
         "curve": "bn128",
-        "constraints": system.n_constraints,
-        "wires": system.n_wires,
-        "public_inputs": system.n_public,
+        **constraints,
+        "wires": size.n_wires,
+        "public_inputs": size.n_public,
         "public_names": names,
-        "domain": 1 << (rows - 1).bit_length(),
-        "digest": system.digest().hex(),
+        "domain": 1 << size.domain_bits,
+        "digest": digest.hex() if digest else None,
+        "prover_memory": needed,
         "breakdown": parts,
     }
-    lines = [f"{name.replace('_', ' ')}: {value}" for name, value in data.items() if not isinstance(value, dict | list)]
+    lines = [
+        f"{name.replace('_', ' ')}: {'not in the file' if value is None else value}"
+        for name, value in data.items()
+        if not isinstance(value, dict | list) and name != "prover_memory"
+    ]
+    lines.append(f"memory to prove: up to {proving_keys.megabytes(needed)} on {proving_keys.THREADS} threads")
     lines += [f"public: {', '.join(names)}"] if names else []
     lines += [f"  {count:>7}  {label}" for label, count in parts.items()]
     say(as_json, data, "\n".join(lines))

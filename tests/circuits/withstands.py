@@ -10,8 +10,8 @@ from circuits.constraints import Circuit
 from zkcore import groth16
 from zkcore.bn254 import P, R
 from zkcore.errors import Refused, Unsatisfied
-from zkcore.formats import evm
-from zkcore.groth16 import Proof, ProvingKey, VerifyingKey
+from zkcore.formats import evm, mapped_key
+from zkcore.groth16 import Proof, VerifyingKey
 
 
 def withstands(circuit: Circuit, witness: NDArray[np.uint64]) -> None:
@@ -22,7 +22,7 @@ def withstands(circuit: Circuit, witness: NDArray[np.uint64]) -> None:
     assert prepared.verify(proof, public)
     assert len(public) == len(circuit.public_names)
 
-    again, _ = groth16.prove(ProvingKey.from_bytes(proving_key.to_bytes()), witness)
+    again, _ = groth16.prove(mapped_key.read(mapped_key.write(proving_key)), witness)
     assert again != proof, "a proof must be blinded anew each time"
     assert VerifyingKey.from_bytes(verifying_key.to_bytes()).prepare().verify(again, public)
     assert VerifyingKey.from_snarkjs(verifying_key.to_snarkjs()) == verifying_key

@@ -9,7 +9,7 @@ from services.keys import PROVING_KEY, VERIFYING_KEY, CircuitKeys
 from services.server import Address
 from tests.services import parties
 from tests.services.conftest import Running
-from zkcore.groth16.proving_key import FILE_VERSION
+from zkcore.formats import mapped_key
 
 CLOSED = Address("127.0.0.1", 1)
 """Where nobody listens."""
@@ -34,7 +34,7 @@ def write_enterprise(folder: Path, running: Running, name: str, policy: str = ""
     (plan,) = parties.plan().datasets
     keys = folder / "circuits"
     for circuit, made in ((plan.filing_circuit, plan.filing_keys), (plan.score_circuit, plan.score_keys)):
-        save_keys(keys / f"{circuit.name}-{circuit.digest().hex()[:32]}-{FILE_VERSION}", made)
+        save_keys(keys / f"{circuit.name}-{circuit.digest().hex()[:32]}-{mapped_key.FILE_VERSION}", made)
     more = f'keys = "{keys}"\npolicy = "policy.toml"\n' if policy else f'keys = "{keys}"\n'
     department = running.network.departments[parties.DEPARTMENT].address
     sections = (
@@ -47,5 +47,5 @@ def write_enterprise(folder: Path, running: Running, name: str, policy: str = ""
 
 def save_keys(folder: Path, keys: CircuitKeys) -> None:
     """Keys as an enterprise is given them."""
-    write_atomically(folder / PROVING_KEY, keys.proving_key.to_bytes())
+    write_atomically(folder / PROVING_KEY, mapped_key.write(keys.proving_key))
     write_atomically(folder / VERIFYING_KEY, keys.verifying_key.to_bytes())

@@ -1,4 +1,4 @@
-"""``zkshare proof`` and ``zkshare circuit`` on files: a ceremony from setup to a verified proof, and refusals."""
+"""``zkshare proof`` and ``zkshare circuit`` on files: from a ceremony's setup to a verified proof, and refusals."""
 
 import json
 import secrets
@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 import services.schemas
 from circuits.record import Opening, Record
 from circuits.schema import Schema
-from services import bundles
+from services import bundles, memory
 from services.cli import app
 from zkcore.bn254 import R
 from zkcore.field import encode, fp
-from zkcore.formats import r1cs, wtns, zkey
+from zkcore.formats import mapped_key, r1cs, wtns, zkey
 from zkcore.formats.iden3 import read_sections
 from zkcore.groth16 import Proof, setup
+from zkcore.groth16.prover import memory_needed
 from zkcore.limbs import from_limbs
 from zkcore.merkle import MerkleTree
 
@@ -102,6 +103,89 @@ def test_with_the_circuit_a_wrong_key_and_a_wrong_witness_are_told_apart(folder:
     run(folder, "proof", "prove", "good.zkey", "witness.wtns", "proof.json", "public.json", *known)
 
 
+@pytest.fixture(scope="module")
+def converted(folder: Path) -> Path:
+    """setup.zkey, and the same as setup.key; also another circuit's other.r1cs."""
+    key, _ = setup(r1cs.read((folder / "circuit.r1cs").read_bytes()))
+    (folder / "setup.zkey").write_bytes(zkey.write(key))
+    (folder / "other.r1cs").write_bytes(r1cs.write(chain(29, 1)[0]))
+    run(folder, "proof", "convert-key", "circuit.r1cs", "setup.zkey", "setup.key")
+    return folder
+
+
+def test_a_converted_key_is_the_circuits_and_is_known_beforehand(converted: Path) -> None:
+    system = r1cs.read((converted / "circuit.r1cs").read_bytes())
+    key = zkey.read((converted / "setup.zkey").read_bytes())
+    data = (converted / "setup.key").read_bytes()
+    assert data == mapped_key.write(replace(key, r1cs_digest=system.digest()))
+    infos = [run(converted, "circuit", "info", name) for name in ("circuit.r1cs", "setup.zkey", "setup.key")]
+    for name in ("wires", "public_inputs", "domain", "prover_memory"):
+        assert len({info[name] for info in infos}) == 1, name
+    assert [info["digest"] for info in infos] == [system.digest().hex(), None, system.digest().hex()]
+    assert infos[0]["prover_memory"] > memory_needed(key.size, 1) + key.size.key_bytes
+    for name in ("setup.zkey", "setup.key"):
+        run(converted, "proof", "export-key", name, f"{name}.json")
+    assert (converted / "setup.zkey.json").read_bytes() == (converted / "setup.key.json").read_bytes()
+
+
+@needs_snarkjs
+def test_proofs_of_a_converted_key_verify_here_and_in_snarkjs(converted: Path) -> None:
+    run(converted, "proof", "export-key", "setup.zkey", "vk.json")
+    known = "--r1cs", "circuit.r1cs"
+    cases = []
+    for more in ((), known):
+        made = run(converted, "proof", "prove", "setup.key", "witness.wtns", "p.json", "i.json", *more)
+        assert made["memory"] > 0
+        assert run(converted, "proof", "verify", "vk.json", "i.json", "p.json") == {"valid": True}
+        cases.append([json.loads((converted / name).read_text()) for name in ("vk.json", "i.json", "p.json")])
+    wrong = [cases[0][0], [str(int(cases[0][1][0]) + 1)], cases[0][2]]
+    assert json.loads(run_script("snarkjs_verify.cjs", text=json.dumps([*cases, wrong]))) == [True, True, False]
+
+
+def test_another_circuits_and_damaged_keys_are_refused_by_place(converted: Path) -> None:
+    refused = run(converted, "proof", "convert-key", "other.r1cs", "setup.zkey", "x.key", status=2)
+    assert refused["check"] == "wrong_proving_key"
+    arguments = "witness.wtns", "x.json", "y.json"
+    refused = run(converted, "proof", "prove", "setup.key", *arguments, "--r1cs", "other.r1cs", status=2)
+    assert refused["check"] == "wrong_proving_key"
+    data = (converted / "setup.key").read_bytes()
+    spoilt = (converted / "setup.zkey").read_bytes()
+    (converted / "spoilt.zkey").write_bytes(spoilt[:-200] + bytes([spoilt[-200] ^ 1]) + spoilt[-199:])
+    refused = run(converted, "proof", "convert-key", "circuit.r1cs", "spoilt.zkey", "x.key", status=2)
+    assert refused["part"].startswith("zkey section 7 at byte")  # where points are already being written
+    for changed, part in (
+        (data[:-100] + bytes([data[-100] ^ 1]) + data[-99:], "section points_h at byte"),
+        (data[:-64], "section points_h at byte"),
+        (data[:16] + b"\2" + data[17:], "at byte 16"),
+        (data[:70] + b"\7" + data[71:], "section header at byte 0"),
+        (b"nothing of the kind", "is neither"),
+    ):
+        (converted / "damaged.key").write_bytes(changed)
+        refused = run(converted, "proof", "prove", "damaged.key", *arguments, status=2)
+        assert part in refused["error"]
+    assert not list(converted.glob("x.*")) and not list(converted.glob(".x.*"))
+
+
+def test_a_proof_that_the_memory_does_not_suffice_for_is_not_begun(
+    converted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = run(converted, "circuit", "info", "setup.zkey")["prover_memory"]
+    for name in ("setup.zkey", "setup.key"):
+        arguments = "proof", "prove", name, "witness.wtns", "few.json", "public.json"
+        monkeypatch.setattr(memory, "available", lambda: needed - 1)
+        refused = run(converted, *arguments, status=2)
+        assert refused["check"] == "not_enough_memory" and "on a machine with more" in refused["error"]
+        assert not (converted / "few.json").exists()
+        for enough in (needed, None):
+            monkeypatch.setattr(memory, "available", lambda enough=enough: enough)
+            assert run(converted, *arguments)["memory"] == needed
+        (converted / "few.json").unlink()
+    shown = CliRunner().invoke(app, ["circuit", "info", str(converted / "setup.key")])
+    assert f"memory to prove: up to {needed / 1e6:,.0f} MB" in shown.output
+    words = ["proof", "prove", *(str(converted / name) for name in ("setup.key", "witness.wtns", "few.json", "i.json"))]
+    assert f"up to {needed / 1e6:,.0f} MB of memory" in CliRunner().invoke(app, words).stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -110,6 +194,8 @@ def test_with_the_circuit_a_wrong_key_and_a_wrong_witness_are_told_apart(folder:
         ("setup", "circuit.r1cs", "circuit.r1cs", "x.zkey"),
         ("contribute", "circuit.r1cs", "x.zkey"),
         ("export-key", "witness.wtns", "x.json"),
+        ("convert-key", "circuit.r1cs", "circuit.r1cs", "x.zkey"),
+        ("convert-key", "circuit.r1cs", "missing.zkey", "x.zkey"),
         ("prove", "circuit.r1cs", "witness.wtns", "x.json", "y.json"),
     ],
 )

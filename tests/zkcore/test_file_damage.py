@@ -1,4 +1,4 @@
-"""Damaged files of iden3's formats are refused with section and offset; large ones are written piece by piece."""
+"""Damaged files of iden3's formats and of ours are refused with section and offset; large ones are written by parts."""
 
 import re
 import tracemalloc
@@ -16,11 +16,11 @@ from systems import chain
 
 from zkcore.bn254 import P, R
 from zkcore.errors import OutOfRange, Refused
-from zkcore.formats import ptau, r1cs, wtns, zkey
+from zkcore.formats import mapped_key, ptau, r1cs, wtns, zkey
 from zkcore.groth16 import setup
 
 POWER = 3
-PLACE = re.compile(r"(r1cs|wtns|zkey|ptau)( section \d+)? at byte (\d+)")
+PLACE = re.compile(r"(r1cs|wtns|zkey|ptau|proving_key)( section [\w.]+)? at byte (\d+)")
 HEADER, SECTION_HEADER = 12, 12
 
 
@@ -39,10 +39,12 @@ def files() -> dict[str, tuple[bytes, Callable[[bytes], Any]]]:
         "wtns": (wtns.write(witness), wtns.read),
         "zkey": (zkey.write(setup(system)[0]), zkey.read),
         "ptau": (make_ptau(POWER), read_powers),
+        "proving_key": (mapped_key.write(setup(system)[0]), mapped_key.read),
     }
 
 
 KINDS = ("r1cs", "wtns", "zkey", "ptau")
+ALL_KINDS = (*KINDS, "proving_key")
 
 
 def refusal(kind: str, data: bytes, read: Callable[[bytes], Any]) -> int:
@@ -55,7 +57,7 @@ def refusal(kind: str, data: bytes, read: Callable[[bytes], Any]) -> int:
     return int(place[3])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_cut_and_prolonged_files(kind: str, files: Any, data: Any) -> None:
@@ -65,7 +67,7 @@ def test_cut_and_prolonged_files(kind: str, files: Any, data: Any) -> None:
     assert refusal(kind, whole + data.draw(st.binary(min_size=1, max_size=9)), read) == len(whole)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_flipped_bits(kind: str, files: Any, data: Any) -> None:
@@ -79,7 +81,7 @@ def test_flipped_bits(kind: str, files: Any, data: Any) -> None:
     except Refused:
         refusal(kind, bytes(damaged), read)
     else:
-        assert kind in ("r1cs", "wtns", "zkey", "ptau") and at >= HEADER
+        assert kind in KINDS and at >= HEADER
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -142,7 +142,7 @@ def required(sections: dict[int, Section], number: int, kind: str) -> Section:
         It is not.
     """
     if number not in sections:
-        raise Malformed(kind, f"the section of type {number} is missing")
+        raise Malformed(f"{kind} at byte 8", f"the section of type {number} is missing")
     return sections[number]
 
 

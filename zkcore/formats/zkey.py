@@ -13,12 +13,13 @@ Points are affine, coordinates in Montgomery form (times 2^256), little-endian, 
 
 The contributions are read but not verified here, see :mod:`zkcore.groth16.ceremony`. Points of G2 are checked to be on
 the curve, those of the verifying key and of contributions to lie in the subgroup too. For those of B that would take
-many times as long as reading, so :func:`check_subgroup` does it where a key is verified, and
-:meth:`zkcore.groth16.ProvingKey.to_bytes` where it becomes a file of ours; one that lies outside makes proofs that do
-not verify, which the prover keeps back.
+many times as long as reading, so :func:`check_subgroup` does it where a key is verified, and :func:`convert` where it
+becomes a file of :mod:`zkcore.formats.mapped_key`; one that lies outside makes proofs that do not verify, which the
+prover keeps back.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from struct import pack
 from typing import Any
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from zkcore.bn254 import P, R
 from zkcore.errors import Malformed, OutOfRange, PointAtInfinity, WrongLength
 from zkcore.field import enter_rows, fr, leave_rows
+from zkcore.formats import mapped_key
 from zkcore.formats.iden3 import (
     Chunk,
     Content,
@@ -43,14 +45,16 @@ from zkcore.formats.iden3 import (
 from zkcore.groth16.ceremony import Beacon, Contribution, Contributions
 from zkcore.groth16.first_key import HASH_BYTES
 from zkcore.groth16.keys import VerifyingKey
-from zkcore.groth16.proving_key import LARGEST_DOMAIN_BITS, ProvingKey, check_points
+from zkcore.groth16.proving_key import LARGEST_DOMAIN_BITS, POINTS, KeyHead, KeySize, ProvingKey, check_points
 from zkcore.groups import Group, g1, g2
 from zkcore.limbs import below
-from zkcore.r1cs import SparseMatrix
+from zkcore.r1cs import R1CS, SparseMatrix
 
 _VERSION, _GROTH16 = 1, 1
 _B2, _G2_BYTES = 7, 128
 """The section of B in G2, and a point's size there."""
+_BLOCK = 1 << 13
+"""Points that are converted at a time."""
 _ENTRY = np.dtype([("matrix", "<u4"), ("row", "<u4"), ("wire", "<u4"), ("value", "<u8", 4)])
 _NO_CONTRIBUTIONS = Contributions(bytes(HASH_BYTES))
 _FIRST_ORDER = (1, 2, 4, 3, 9, 8, 5, 6, 7, 10)
@@ -144,6 +148,62 @@ def read_contributions(data: bytes | memoryview) -> Contributions:
     return Contributions(digest, contributions)
 
 
+def _sections(data: bytes | memoryview) -> dict[int, Section]:
+    """All sections, the first of which says that the key is one for Groth16."""
+    sections = read_sections(data, "zkey", _VERSION, range(1, 11))
+    found = {number: required(sections, number, "zkey") for number in range(1, 11)}
+    protocol = found[1].part
+    if found[1].integer(4) != _GROTH16:
+        raise Malformed(protocol, "this is not a key for Groth16")
+    found[1].end()
+    return found
+
+
+def _sizes(header: Section) -> tuple[int, int, int]:
+    """Numbers of wires and public inputs, and the binary logarithm of the domain's size."""
+    header.field(P)
+    header.field(R)
+    start = header.part
+    n_wires, n_public, size = (header.integer(4) for _ in range(3))
+    bits = size.bit_length() - 1
+    if not n_public < n_wires or size != 1 << max(bits, 0) or bits > LARGEST_DOMAIN_BITS:
+        raise OutOfRange(start, "the sizes contradict each other")
+    return n_wires, n_public, bits
+
+
+def read_size(data: bytes | memoryview) -> tuple[KeySize, None]:
+    """How large the key is, and no digest, for the file says none; raises as :func:`read`.
+
+    Of the file only the headers are read.
+    """
+    found = _sections(data)
+    n_wires, n_public, bits = _sizes(found[2])
+    return KeySize(n_public, n_wires, bits, found[4].integer(4)), None
+
+
+def _head(found: dict[int, Section]) -> tuple[KeyHead, Rows]:
+    """Sections 2 to 4: what is not points, and beta and delta in G1."""
+    header = found[2]
+    n_wires, n_public, bits = _sizes(header)
+    alpha, beta1 = _points(header, g1, 1), _points(header, g1, 1)
+    beta, gamma = _points(header, g2, 1), _points(header, g2, 1)
+    delta1, delta = _points(header, g1, 1), _points(header, g2, 1)
+    header.end()
+    ic = _points(found[3], g1, n_public + 1)
+    found[3].end()
+    a, b = _matrices(found[4], n_wires, 1 << bits)
+    verifying_key = VerifyingKey(
+        g1.decode(alpha)[0], g2.decode(beta)[0], g2.decode(gamma)[0], g2.decode(delta)[0], tuple(g1.decode(ic))
+    )
+    return KeyHead(None, n_public, n_wires, bits, a, b, verifying_key), np.concatenate([beta1, delta1])
+
+
+def _counts(head: KeyHead) -> tuple[tuple[int, Group[Any], int], ...]:
+    """The sections of points: their groups, and how many points they must hold."""
+    n_wires, n_private = head.n_wires, head.n_wires - head.n_public - 1
+    return (5, g1, n_wires), (6, g1, n_wires), (_B2, g2, n_wires), (8, g1, n_private), (9, g1, 1 << head.domain_bits)
+
+
 def read(data: bytes | memoryview) -> ProvingKey:
     """The proving key, with its verifying key. The file does not say the digest of a constraint system.
 
@@ -153,36 +213,51 @@ def read(data: bytes | memoryview) -> ProvingKey:
         The file is not such a file, belongs to another proof system or curve, or contradicts itself; the part names
         the section and the offset.
     """
-    sections = read_sections(data, "zkey", _VERSION, range(1, 11))
-    found = {number: required(sections, number, "zkey") for number in range(1, 11)}
-    protocol = found[1].part
-    if found[1].integer(4) != _GROTH16:
-        raise Malformed(protocol, "this is not a key for Groth16")
-    header = found[2]
-    header.field(P)
-    header.field(R)
-    start = header.part
-    n_wires, n_public, size = (header.integer(4) for _ in range(3))
-    bits = size.bit_length() - 1
-    if not n_public < n_wires or size != 1 << max(bits, 0) or bits > LARGEST_DOMAIN_BITS:
-        raise OutOfRange(start, "the sizes contradict each other")
-    alpha, beta1 = _points(header, g1, 1), _points(header, g1, 1)
-    beta, gamma = _points(header, g2, 1), _points(header, g2, 1)
-    delta1, delta = _points(header, g1, 1), _points(header, g2, 1)
-    ic = _points(found[3], g1, n_public + 1)
-    a, b = _matrices(found[4], n_wires, size)
-    wanted: tuple[tuple[Group[Any], int], ...] = (
-        *((g1, n_wires), (g1, n_wires), (g2, n_wires)),
-        *((g1, n_wires - n_public - 1), (g1, size)),
-    )
-    points = [_points(found[number], group, count) for number, (group, count) in enumerate(wanted, 5)]
-    for number in (1, 2, 3, *range(5, 10)):
+    found = _sections(data)
+    head, constants = _head(found)
+    points = [constants]
+    for number, group, count in _counts(head):
+        points.append(_points(found[number], group, count))
         found[number].end()
-    verifying_key = VerifyingKey(
-        g1.decode(alpha)[0], g2.decode(beta)[0], g2.decode(gamma)[0], g2.decode(delta)[0], tuple(g1.decode(ic))
-    )
-    constants = np.concatenate([beta1, delta1])
-    return ProvingKey(None, n_public, n_wires, bits, a, b, verifying_key, constants, *points)
+    parts: dict[str, Any] = {**vars(head), **dict(zip(POINTS, points, strict=True))}
+    return ProvingKey(**parts)
+
+
+def convert(data: bytes | memoryview, system: R1CS, threads: int = 1) -> Iterator[Chunk]:
+    """The key as a file of :mod:`zkcore.formats.mapped_key`, tied to its constraint system, one chunk after the other.
+
+    Its points pass through memory a block at a time, and are checked to lie in their subgroup.
+
+    Parameters
+    ----------
+    system
+        The constraint system whose key it is.
+    threads
+        How many threads check points of G2.
+
+    Raises
+    ------
+    WrongProvingKey
+        It is not; see :meth:`zkcore.groth16.proving_key.KeyHead.check_circuit`.
+    Malformed, WrongLength, OutOfRange, NotOnCurve, NotInSubgroup, PointAtInfinity
+        As :func:`read`, for points while the chunks are taken.
+    """
+    found = _sections(data)
+    head, constants = _head(found)
+    head.check_circuit(system)
+    points = (_blocks(found[number], group, count, threads) for number, group, count in _counts(head))
+    return mapped_key.stream(replace(head, r1cs_digest=system.digest()), chain([[constants]], points))
+
+
+def _blocks(section: Section, group: Group[Any], count: int, threads: int) -> Iterator[Rows]:
+    """The points of a section, checked, some at a time."""
+    for first in range(0, count, _BLOCK):
+        start = section.part
+        rows = _points(section, group, min(_BLOCK, count - first))
+        if group is g2:
+            g2.check_rows(rows, part=start, threads=threads)
+        yield rows
+    section.end()
 
 
 def check_subgroup(data: bytes | memoryview, threads: int = 1) -> None:

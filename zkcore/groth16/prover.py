@@ -15,17 +15,19 @@ Memory: :func:`memory_needed` says before the work begins what it will take at m
 
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.bn254 import R
-from zkcore.errors import Unsatisfied, WrongProvingKey
+from zkcore.bn254 import G1_GENERATOR, G2_GENERATOR, R
+from zkcore.errors import Unsatisfied, WrongLength, WrongProvingKey
 from zkcore.field import fr, fr_load, leave_rows, store
+from zkcore.groth16.first_key import random_weights, same_ratio, weighted_sum
 from zkcore.groth16.keys import Proof
-from zkcore.groth16.proving_key import ProvingKey
+from zkcore.groth16.proving_key import KeySize, ProvingKey
 from zkcore.groups import Group, g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import from_limbs
@@ -53,19 +55,19 @@ def _quotient(a: object, b: object, c: object) -> None:
         store(a, i, fr_load(a, i) * fr_load(b, i) - fr_load(c, i))
 
 
-def memory_needed(key: ProvingKey, threads: int = 1) -> int:
-    """Bytes that :func:`prove` takes at most, besides the key and the witness.
+def memory_needed(size: KeySize, threads: int = 1) -> int:
+    """Bytes that :func:`prove` takes at most with a key of that size, besides the key and the witness.
 
     Arrays and roots of unity on the domain, copies of the witness, for each thread a sum that has begun and
     the buckets of a largest one, another sum whose turn came early, and the prepared verifying key.
     """
-    size = 1 << key.domain_bits
-    sums: list[tuple[Group[Any], int]] = [(g2, len(key.points_b2))]
-    sums += [(g1, len(points)) for points in (key.points_a, key.points_b, key.points_c, key.points_h)]
+    domain_size = 1 << size.domain_bits
+    sums: list[tuple[Group[Any], int]] = [(g2, size.n_wires), (g1, size.n_wires), (g1, size.n_wires)]
+    sums += [(g1, size.n_wires - size.n_public - 1), (g1, domain_size)]
     held = sorted((held_bytes(group, count) for group, count in sums), reverse=True)
     tasks = threads * max(task_bytes(group, count) for group, count in sums)
-    transforms = domain_bytes(key.domain_bits) + 32 * (3 * size + 2 * key.n_wires)
-    prepared = 90_000 * (key.n_public + 2)
+    transforms = domain_bytes(size.domain_bits) + 32 * (3 * domain_size + 2 * size.n_wires)
+    prepared = 90_000 * (size.n_public + 2)
     return transforms + sum(held[: threads + 1]) + tasks + prepared + _SMALL_THINGS
 
 
@@ -95,25 +97,35 @@ def _quotient_tasks(key: ProvingKey, wires: Rows, values: Rows, then: Callable[[
     return [partial(multiply, key.a, a), partial(multiply, key.b, b)]
 
 
-def _check_key(key: ProvingKey, system: R1CS) -> None:
-    """Refuse a key that cannot be the system's."""
-    if (key.n_public, key.n_wires) != (system.n_public, system.n_wires):
-        raise WrongProvingKey("proving_key", "it is another circuit's: the numbers of wires or of public inputs differ")
-    if key.r1cs_digest not in (None, system.digest()):
-        raise WrongProvingKey("proving_key", "it is another circuit's: the digests differ")
+def _contradicts_itself(key: ProvingKey, executor: Executor | None) -> bool:
+    """Whether B, beta or delta in G1 is not what it is in G2; B's points by a random sum."""
+    weights = random_weights(key.n_wires)
+    first = weighted_sum(g1, key.points_b, weights, executor)
+    second = weighted_sum(g2, key.points_b2, weights, executor)
+    if (first is None) != (second is None):
+        return True
+    pairs = [] if first is None else [(first, second)]
+    pairs += zip(g1.decode(key.constants), (key.verifying_key.beta, key.verifying_key.delta), strict=True)
+    return not all(same_ratio(G1_GENERATOR, one, G2_GENERATOR, other) for one, other in pairs)
 
 
-def _unproved(witness: Rows, system: R1CS | None) -> Unsatisfied | WrongProvingKey:
+def _unproved(key: ProvingKey, witness: Rows, system: R1CS | None, threads: int) -> Unsatisfied | WrongProvingKey:
     """Why a proof did not verify, as far as it can be known."""
+    violated = None if system is None else system.check(witness)
+    if violated is not None:
+        return Unsatisfied("witness", f"it violates constraint {violated}; no proof is made from it")
+    with pool(threads) as executor:
+        damaged = _contradicts_itself(key, executor)
+    if damaged:
+        return WrongProvingKey(
+            "proving_key", "it is damaged: its points in G1 and G2 contradict each other; take it again from its source"
+        )
     if system is None:
         return Unsatisfied(
             "witness",
             "the proof made from it does not verify and is kept back: it violates a constraint, or the key is damaged "
             "or another circuit's; a key alone cannot tell which, the circuit (.r1cs) given with it can",
         )
-    violated = system.check(witness)
-    if violated is not None:
-        return Unsatisfied("witness", f"it violates constraint {violated}; no proof is made from it")
     return WrongProvingKey(
         "proving_key",
         "the witness satisfies the circuit, but the proof does not verify and is kept back: the key is damaged or "
@@ -139,22 +151,27 @@ def prove(
     threads
         How many threads share the work.
     system
-        The constraint system, where it is known. It tells a wrong key from a wrong witness, and costs nothing but its
-        digest while all is well.
+        The constraint system, where it is known. It tells a wrong key from a wrong witness, and costs little while all
+        is well.
 
     Raises
     ------
     WrongLength, OutOfRange
         The witness has another shape, or holds what is no field element.
     WrongProvingKey
-        The key is not the ``system``'s, or is damaged: the witness satisfies the system, the proof does not verify.
+        The key is not the ``system``'s, or is damaged: its points contradict each other, or the witness satisfies the
+        system and the proof does not verify.
     Unsatisfied
         The witness violates a constraint of the ``system``. Without one: the proof does not verify, for that reason or
-        for the key's; a key does not hold matrix C and so cannot tell which.
+        for the key's. Key and witness alone cannot tell which: a key holds A and B but not C, so that for any witness
+        there is a system with the same A and B that it satisfies, and to which the key does not belong.
     """
     if system is not None:
-        _check_key(proving_key, system)
+        proving_key.check_circuit(system)
     key, tell = proving_key, progress or (lambda fraction: None)
+    if witness.ndim == 2 and len(witness) != key.n_wires:
+        why = f"the key is for {key.n_wires} wires, the witness has {len(witness)}: they are of different circuits"
+        raise WrongLength("witness", why)
     wires = encode_witness(witness, key.n_wires)
     values = np.zeros((3, 1 << key.domain_bits, 4), np.uint64)
     sum_a = MultiScalarSum(g1, key.points_a, witness)
@@ -182,6 +199,6 @@ def prove(
     proof = Proof(point_a, point_b, point_c)
     public = from_limbs(witness[1 : key.n_public + 1])
     if not key.prepared_verifying_key.verify(proof, public):
-        raise _unproved(witness, system)
+        raise _unproved(key, witness, system, threads)
     tell(1.0)
     return proof, public

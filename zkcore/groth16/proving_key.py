@@ -1,48 +1,38 @@
-"""Proving keys of Groth16: what they hold, and their own file format.
+"""Proving keys of Groth16: what they hold, and what is known of them beforehand.
 
 The points are laid out as snarkjs lays them out in a ``.zkey``: matrix A carries one more row for wire 0 and for each
 public input, so that no two public inputs share a polynomial; gamma is 1; H holds the Lagrange basis of the domain
 of twice the size at its odd points, over delta (Groth 2016, section 3.2, without a division by the vanishing
-polynomial). A proving key is public, but a damaged one leaks through bad proofs: the format carries a checksum, and
-every proof is verified before it is returned.
+polynomial). Files of them: :mod:`zkcore.formats.mapped_key` and :mod:`zkcore.formats.zkey`.
 """
 
-from collections.abc import Iterator
+import secrets
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
-from math import prod
-from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.affine import is_neutral_row
-from zkcore.bn254 import P, R
+from zkcore.bn254 import P
 from zkcore.curve import load_affine, on_curve
-from zkcore.errors import Malformed, NotOnCurve, OutOfRange, WrongLength
+from zkcore.errors import NotOnCurve, OutOfRange, WrongProvingKey
 from zkcore.field import fp_zero
 from zkcore.groth16.keys import VerifyingKey
 from zkcore.groth16.verifier import PreparedVerifyingKey
-from zkcore.groups import g2
 from zkcore.kernel import inner, kernel
 from zkcore.limbs import below
 from zkcore.ntt import TWO_ADICITY
-from zkcore.r1cs import SparseMatrix
+from zkcore.r1cs import R1CS, SparseMatrix
 from zkcore.tower import fp2_zero
 
 Rows = NDArray[np.uint64]
 
-_MAGIC = b"zkshare/groth16/"
-FILE_VERSION = 2
-_HEADER = Struct("<16sI32s8Q")
 LARGEST_DOMAIN_BITS = TWO_ADICITY - 1
 """The points of H come from the domain of twice the size."""
-_ALIGNMENT = 64
-"""Where arrays begin in the file is a multiple of this many bytes, so that they can be used where they lie."""
-_UNKNOWN = bytes(32)
-_POINTS = ("constants", "points_a", "points_b", "points_b2", "points_c", "points_h")
+POINTS = ("constants", "points_a", "points_b", "points_b2", "points_c", "points_h")
+"""The arrays of points that a key holds, in the order of files."""
 
 
 @inner
@@ -63,9 +53,31 @@ def _first_off_curve_g2(points: Any) -> Any:
     return _first_off_curve(fp2_zero(), points)
 
 
+class KeySize(NamedTuple):
+    """How large a proving key is; ``n_entries`` counts those of A, with its additional rows, and of B."""
+
+    n_public: int
+    n_wires: int
+    domain_bits: int
+    n_entries: int
+
+    @classmethod
+    def of(cls, system: R1CS) -> "KeySize":
+        """That of a constraint system's key."""
+        added = system.n_public + 1
+        n_entries = len(system.a.column) + len(system.b.column) + added
+        return cls(system.n_public, system.n_wires, (system.n_constraints + added - 1).bit_length(), n_entries)
+
+    @property
+    def key_bytes(self) -> int:
+        """Bytes that the key's arrays take, at most."""
+        size = 1 << self.domain_bits
+        return 64 * (5 * self.n_wires + size) + 40 * self.n_entries + 16 * (size + 1) + 256
+
+
 @dataclass(frozen=True, eq=False)
-class ProvingKey:
-    """A proving key. Points are affine in Montgomery form, zeros for the neutral element.
+class KeyHead:
+    """What a proving key holds besides its points.
 
     Attributes
     ----------
@@ -79,6 +91,64 @@ class ProvingKey:
         Matrices A, with its additional rows, and B.
     verifying_key
         The key that verifies what this one proves.
+    """
+
+    r1cs_digest: bytes | None
+    n_public: int
+    n_wires: int
+    domain_bits: int
+    a: SparseMatrix
+    b: SparseMatrix
+    verifying_key: VerifyingKey
+
+    @property
+    def size(self) -> KeySize:
+        """How large the key is."""
+        n_entries = len(self.a.column) + len(self.b.column)
+        return KeySize(self.n_public, self.n_wires, self.domain_bits, n_entries)
+
+    def check_circuit(self, system: R1CS) -> None:
+        """Refuse to be used as the key of another constraint system.
+
+        Matrices are compared by their products with a random vector, which for different ones are equal with a chance
+        of 2^-253. A key does not hold matrix C: that a ceremony's key has the right one is for
+        :func:`zkcore.groth16.ceremony.verify` to say.
+
+        Raises
+        ------
+        WrongProvingKey
+            Numbers of wires, public inputs or rows differ, or digests do; where the key does not know its system's
+            digest, matrix A or B differs.
+        """
+        size, n_constraints = 1 << self.domain_bits, system.n_constraints
+        if (self.n_public, self.n_wires) != (system.n_public, system.n_wires):
+            raise WrongProvingKey(
+                "proving_key", "it is another circuit's: the numbers of wires or of public inputs differ"
+            )
+        if n_constraints + self.n_public + 1 > size:
+            raise WrongProvingKey("proving_key", "it is another circuit's: it has fewer rows")
+        if self.r1cs_digest is not None:
+            if self.r1cs_digest != system.digest():
+                raise WrongProvingKey("proving_key", "it is another circuit's: the digests differ")
+            return
+        vector = np.frombuffer(bytearray(secrets.token_bytes(32 * self.n_wires)), np.uint64).reshape(-1, 4)
+        vector[:, 3] >>= np.uint64(3)
+        for name, ours, theirs in (("A", self.a, system.a), ("B", self.b, system.b)):
+            product, expected = np.zeros((size, 4), np.uint64), np.zeros((size, 4), np.uint64)
+            ours.multiply(vector, product)
+            theirs.multiply(vector, expected)
+            if name == "A":
+                expected[n_constraints : n_constraints + self.n_public + 1] = vector[: self.n_public + 1]
+            if (product != expected).any():
+                raise WrongProvingKey("proving_key", f"it is another circuit's: matrix {name} differs")
+
+
+@dataclass(frozen=True, eq=False)
+class ProvingKey(KeyHead):
+    """A proving key. Points are affine in Montgomery form, zeros for the neutral element.
+
+    Attributes
+    ----------
     constants
         uint64[2, 2, 4]: beta and delta in G1.
     points_a, points_b
@@ -91,13 +161,6 @@ class ProvingKey:
         uint64[2^domain_bits, 2, 4].
     """
 
-    r1cs_digest: bytes | None
-    n_public: int
-    n_wires: int
-    domain_bits: int
-    a: SparseMatrix
-    b: SparseMatrix
-    verifying_key: VerifyingKey
     constants: Rows
     points_a: Rows
     points_b: Rows
@@ -110,105 +173,15 @@ class ProvingKey:
         """The verifying key, prepared once."""
         return self.verifying_key.prepare()
 
-    def to_bytes(self) -> bytes:
-        """The key in a format of its own: versioned, with a SHA-256 checksum at the end.
-
-        Raises
-        ------
-        NotInSubgroup
-            The key came from a file that says no digest of its circuit, and a point of B in G2 lies outside the
-            subgroup. That takes 50 microseconds a point, once: too long for every time such a file is read.
-        """
-        if self.r1cs_digest is None:
-            g2.check_rows(self.points_b2, part="proving_key.points_b2")
-        verifying_key = self.verifying_key.to_bytes()
-        sizes = [self.n_public, self.n_wires, self.domain_bits, len(verifying_key)]
-        for matrix in (self.a, self.b):
-            sizes += [len(matrix.row_start) - 1, len(matrix.column)]
-        parts = [_HEADER.pack(_MAGIC, FILE_VERSION, self.r1cs_digest or _UNKNOWN, *sizes), verifying_key]
-        parts.append(bytes(-(_HEADER.size + len(verifying_key)) % _ALIGNMENT))
-        arrays = [
-            *(getattr(matrix, name) for matrix in (self.a, self.b) for name in ("row_start", "column", "coefficient")),
-            *(getattr(self, name) for name in _POINTS),
-        ]
-        parts += [np.ascontiguousarray(array).tobytes() for array in arrays]
-        content = b"".join(parts)
-        return content + sha256(content).digest()
-
-    @classmethod
-    def from_bytes(cls, data: bytes | bytearray | memoryview) -> "ProvingKey":
-        """Read what :meth:`to_bytes` wrote.
-
-        The arrays are those of ``data`` where it can be written to, for instance a private memory map of a file, and
-        copies otherwise.
-
-        Raises
-        ------
-        Malformed, WrongLength
-            Another format or version, a wrong checksum or length, or a matrix that is not one.
-        OutOfRange, NotOnCurve
-            A coefficient, index or coordinate is outside its domain; a point is not on its curve. That points lie in
-            the subgroup is left to the checksum, except for the verifying key's, which are checked.
-        """
-        data = memoryview(data).cast("B")
-        if len(data) < _HEADER.size + 32 or data[:16] != _MAGIC:
-            raise Malformed("proving_key", "this is not a proving key of zkshare")
-        _, version, digest, n_public, n_wires, domain_bits, key_length, *matrix_sizes = _HEADER.unpack_from(data)
-        if version != FILE_VERSION:
-            raise Malformed("proving_key.version", f"version {version} is not {FILE_VERSION}, the one known here")
-        if sha256(data[:-32]).digest() != data[-32:]:
-            raise Malformed("proving_key.checksum", "the content does not have the checksum written behind it")
-        size = 1 << min(domain_bits, LARGEST_DOMAIN_BITS)
-        if not n_public < n_wires or max(matrix_sizes[::2]) > size or domain_bits > LARGEST_DOMAIN_BITS:
-            raise OutOfRange("proving_key.header", "the sizes contradict each other")
-        shapes: list[tuple[int, ...]] = []
-        for rows, count in zip(matrix_sizes[::2], matrix_sizes[1::2], strict=True):
-            shapes += [(rows + 1,), (count,), (count, 4)]
-        shapes += [(2, 2, 4), (n_wires, 2, 4), (n_wires, 2, 4), (n_wires, 2, 2, 4), (n_wires - n_public - 1, 2, 4)]
-        shapes.append((size, 2, 4))
-        end = _HEADER.size + key_length
-        start = end + -end % _ALIGNMENT
-        if len(data) != start + 8 * sum(map(prod, shapes)) + 32:
-            raise WrongLength("proving_key", "the file is shorter or longer than its header says")
-        verifying_key = VerifyingKey.from_bytes(bytes(data[_HEADER.size : end]))
-        if len(verifying_key.ic) != n_public + 1:
-            raise WrongLength("proving_key.verifying_key", "the verifying key has another number of public inputs")
-        if any(data[end:start]):
-            raise Malformed("proving_key.padding", "it must be zeros")
-        arrays = _arrays(data, start, shapes)
-        matrices = []
-        for name in "ab":
-            row_start, column, coefficient = next(arrays), next(arrays), next(arrays)
-            matrix = SparseMatrix(row_start.view(np.int64), column.view(np.int64), coefficient)
-            _check_matrix(f"proving_key.{name}", matrix, n_wires)
-            matrices.append(matrix)
-        a, b = matrices
-        points = list(arrays)
-        for name, array in zip(_POINTS, points, strict=True):
-            check_points(f"proving_key.{name}", array)
-        return cls(None if digest == _UNKNOWN else digest, n_public, n_wires, domain_bits, a, b, verifying_key, *points)
-
-
-def _arrays(data: memoryview, start: int, shapes: list[tuple[int, ...]]) -> Iterator[Rows]:
-    for shape in shapes:
-        count = prod(shape)
-        rows: Rows = np.frombuffer(data, "<u8", count, start).reshape(shape)
-        # Kernels are compiled for arrays that can be written; none writes to a key.
-        yield rows if rows.flags.writeable else rows.copy()
-        start += 8 * count
-
-
-def _check_matrix(part: str, matrix: SparseMatrix, n_wires: int) -> None:
-    starts = matrix.row_start
-    if starts[0] != 0 or starts[-1] != len(matrix.column) or (np.diff(starts) < 0).any():
-        raise Malformed(part, "the rows do not follow each other")
-    if ((matrix.column < 0) | (matrix.column >= n_wires)).any():
-        raise OutOfRange(part, "an entry names a wire that there is not")
-    if not below(matrix.coefficient, R):
-        raise OutOfRange(part, "a coefficient is not below the scalar field's modulus")
-
 
 def check_points(part: str, points: Rows) -> None:
+    """Refuse points, ``uint64[n, 2, 4]`` or ``uint64[n, 2, 2, 4]``, that are not on their curve.
+
+    Raises
+    ------
+    OutOfRange, NotOnCurve
+        The latter names the first that is not.
+    """
     if not below(points.reshape(-1, 4), P):
         raise OutOfRange(part, "a coordinate is not below the field's modulus")
     failed = (_first_off_curve_g1 if points.ndim == 3 else _first_off_curve_g2)(points.reshape(len(points), 2, -1))
