@@ -22,6 +22,8 @@ LOOK_SECONDS = 10.0
 """Time in which a server must have shown its certificate."""
 CLOSING_SECONDS = 60.0
 """Time in which calls must end that began on a connection that is not used for new ones."""
+ENDED = frozenset({grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.TRANSIENT_FAILURE})
+"""States of a connection that was left or broke; one that was just made is idle no more when it is first used."""
 
 Call = Any
 """A call of :mod:`grpc.aio`, which has a type for each kind of method."""
@@ -116,9 +118,9 @@ class VettedChannel(grpc.aio.Channel):
         return _Method(self, "stream_stream", args, kwargs, _Answers)
 
     def _good(self) -> _Connection | None:
-        """The connection, if it may be used as it is."""
+        """The connection, if it may be used as it is; one that ended may have been to a certificate that is renewed."""
         there = self._connection
-        if there is None or there.channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+        if there is None or there.channel.get_state() in ENDED:
             return None
         return None if self._authority.is_revoked(there.peer) else there
 
@@ -149,6 +151,8 @@ class VettedChannel(grpc.aio.Channel):
         there = self._identity.channel(
             f"{self._host}:{self._port}", self._role, self._name, self._options, self._interceptors, peer
         )
+        there.get_state(try_to_connect=True)
+        await there.wait_for_state_change(grpc.ChannelConnectivity.IDLE)
         if self._connection is not None:
             leaving = asyncio.create_task(self._connection.channel.close(CLOSING_SECONDS))
             self._left.add(leaving)

@@ -174,7 +174,7 @@ async def test_no_server_with_a_revoked_certificate_is_talked_to(tmp_path: Path)
         for call in (answered(stub.Check(request)), stub.Watch(request).read()):
             with pytest.raises(Revoked, match="zkshare://trustee/trustee-1 was revoked"):
                 await asyncio.wait_for(call, 60)
-        await server.stop(0)
+        await server.stop(5)
         with pytest.raises(Revoked):  # its last message says that it stops
             await asyncio.wait_for(watching.read(), 60)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -192,6 +192,24 @@ async def test_no_server_with_a_revoked_certificate_is_talked_to(tmp_path: Path)
             except grpc.aio.AioRpcError as error:
                 ended = error.code()
             assert ended is code
+    await server.stop(0)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_party_with_a_renewed_certificate_is_met_by_the_first_call() -> None:
+    party, caller, request = (Role.TRUSTEE, "trustee-1"), AUTHORITY.issue(Role.BANK, "caller"), b""
+    server = Server(AUTHORITY.issue(*party), FREE_PORT, [])
+    await server.start()
+    async with channel(caller, server.address, *party) as there:
+        check = there.unary_unary("/grpc.health.v1.Health/Check")
+        await asyncio.gather(*(check(request, timeout=60) for _ in range(8)))
+        for _ in range(3):
+            await server.stop(0)
+            while there.get_state() is grpc.ChannelConnectivity.READY:  # the end of the connection is not seen at once
+                await asyncio.sleep(0.01)
+            server = Server(AUTHORITY.issue(*party), server.address, [])
+            await server.start()
+            await check(request, timeout=60)
     await server.stop(0)
 
 
