@@ -57,17 +57,23 @@ def powers(base: Any, first: Any, out: Any) -> Any:
         power = power * factor
 
 
+@inner
+def _next_reversed(j: Any, size: Any) -> Any:
+    """The reversal of i + 1 from that of i, for i + 1 below ``size``: the carry runs from the highest bit down."""
+    carry = size >> 1
+    while j & carry:
+        j ^= carry
+        carry >>= 1
+    return j | carry
+
+
 @kernel
 def bit_reverse(rows: Any, bits: Any) -> Any:
     """Exchange elements whose indices are each other's reversal, in ``bits`` bits."""
     j = 0
     for i in range(rows.shape[0]):
-        if i > 0:  # add 1 to the reversed number: its carry runs from the highest bit down
-            carry = rows.shape[0] >> 1
-            while j & carry:
-                j ^= carry
-                carry >>= 1
-            j |= carry
+        if i > 0:
+            j = _next_reversed(j, rows.shape[0])
         if i < j:
             a, b = fr_load(rows, i), fr_load(rows, j)
             store(rows, i, b)
@@ -123,6 +129,28 @@ _decompose = _decompose_in_lanes if _IN_LANES else _decompose_one_by_one
 _compose = _compose_in_lanes if _IN_LANES else _compose_one_by_one
 
 
+@inner
+def _decompose_all(rows: Any, outer: Any, fits: Any, twiddles: Any, wide: Any) -> Any:
+    """All stages of block number ``outer`` of ``fits`` elements."""
+    size = fits
+    while size > 1:
+        blocks = fits // size
+        for block in range(outer * blocks, (outer + 1) * blocks):
+            _decompose(rows, block * size, size >> 1, block, twiddles, wide)
+        size >>= 1
+
+
+@inner
+def _compose_all(rows: Any, outer: Any, fits: Any, twiddles: Any, wide: Any) -> Any:
+    """What undoes :func:`_decompose_all`, but for a factor of ``fits``, with the inverse powers."""
+    size = 2
+    while size <= fits:
+        blocks = fits // size
+        for block in range(outer * blocks, (outer + 1) * blocks):
+            _compose(rows, block * size, size >> 1, block, twiddles, wide)
+        size <<= 1
+
+
 @kernel
 def to_reversed(rows: Any, twiddles: Any, wide: Any) -> Any:
     """Transform from natural to bit-reversed order, with powers of the root in bit-reversed order.
@@ -136,12 +164,7 @@ def to_reversed(rows: Any, twiddles: Any, wide: Any) -> Any:
             _decompose(rows, block * size, size >> 1, block, twiddles, wide)
         size >>= 1
     for outer in range(rows.shape[0] // fits):
-        size = fits
-        while size > 1:
-            blocks = fits // size
-            for block in range(outer * blocks, (outer + 1) * blocks):
-                _decompose(rows, block * size, size >> 1, block, twiddles, wide)
-            size >>= 1
+        _decompose_all(rows, outer, fits, twiddles, wide)
 
 
 @kernel
@@ -149,12 +172,7 @@ def from_reversed(rows: Any, twiddles: Any, wide: Any) -> Any:
     """Transform from bit-reversed to natural order, with powers of the root as :func:`to_reversed` takes them."""
     fits = min(rows.shape[0], 1 << _CACHED_BITS)
     for outer in range(rows.shape[0] // fits):
-        size = 2
-        while size <= fits:
-            blocks = fits // size
-            for block in range(outer * blocks, (outer + 1) * blocks):
-                _compose(rows, block * size, size >> 1, block, twiddles, wide)
-            size <<= 1
+        _compose_all(rows, outer, fits, twiddles, wide)
     size = 2 * fits
     while size <= rows.shape[0]:
         for block in range(rows.shape[0] // size):
