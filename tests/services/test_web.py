@@ -207,8 +207,8 @@ async def test_metrics_tell_of_batches_queues_latency_lag_and_cohorts(door: Door
     assert found["zkshare_submission_batch_size_sum"] >= len(parties.FILED)
     assert found["zkshare_submission_batch_size_count"] >= 1
     assert found['zkshare_cohort_refusals_total{check="cohort_too_small"}'] >= 1
-    assert found['zkshare_ledger_lag_entries{party="operator/operator"}'] >= 0
-    assert found["zkshare_queued"] == 0 and found["zkshare_work_waiting"] >= 0
+    assert 'zkshare_ledger_lag_entries{party="operator/operator"}' in found  # how they move: test_metrics.py
+    assert found["zkshare_queued"] == 0 and "zkshare_work_waiting" in found
     query = 'method="/zkshare.v1.AggregateService/Query",party="operator/operator"'
     assert found[f"zkshare_call_seconds_count{{{query}}}"] >= 1 and found[f"zkshare_call_seconds_sum{{{query}}}"] > 0
     assert "zkshare_verification_batch_size_bucket" in text
