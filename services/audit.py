@@ -252,7 +252,7 @@ def _open(path: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AuditInUse(path.name, "another process writes to it") from None
+            raise AuditInUse(path.name, "another process writes to it; does this party run already?") from None
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # a new file's name is on disk as well

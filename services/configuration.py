@@ -155,7 +155,7 @@ def load(role: str, path: Path, environment: Mapping[str, str] = os.environ) -> 
     known = (*single, *SECTIONS.get(role, ("ledger",)))
     for key in values:
         if key not in known:
-            raise Malformed(key, f"a {role} has no such key; it has {', '.join(known)}")
+            raise Malformed(key, f"there is no such key for the role {role}; there are {', '.join(known)}")
     ledger = _table(values, "ledger")
     for key in ledger:
         if key not in LEDGER:

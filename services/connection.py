@@ -13,7 +13,7 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from services import parameter_files
 from services.configuration import Configuration, LedgerPlace, load
 from services.errors import NotFound
-from services.identity import Identity
+from services.identity import Authority, Identity, NotIssuedByAuthority
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.parameters import PublicParameters
 from services.server import Address, Workers
@@ -21,6 +21,18 @@ from zkcore.errors import Malformed
 
 ANSWER_SECONDS = 10
 """How long one request to a chain by URL may take."""
+
+
+def check_identity(identity: Identity, authority: Authority) -> None:
+    """Sees whether a party's own certificate is one that the others of its network will accept.
+
+    Raises
+    ------
+    NotIssuedByAuthority, OutsideValidity, Revoked
+    """
+    if identity.authority.fingerprint != authority.fingerprint:
+        raise NotIssuedByAuthority("identity", "its authority.pem is not that of the network")
+    authority.check(identity.peer.certificate)
 
 
 def open_ledger(place: LedgerPlace) -> tuple[Ledger, BaseProvider]:
@@ -101,5 +113,7 @@ def _read(role: str, file: Path, environment: Mapping[str, str]) -> tuple[Config
         raise NotFound(str(file), "; ".join(missing))
     identity = Identity.load(configuration.identity)
     if identity.role != role:
-        raise Malformed("identity", f"the certificate is of a {identity.role}, not of a {role}")
-    return configuration, identity, parameter_files.load(configuration.network)
+        raise Malformed("identity", f"the certificate is for {identity.role}, not for {role}")
+    parameters = parameter_files.load(configuration.network)
+    check_identity(identity, parameters.authority)
+    return configuration, identity, parameters

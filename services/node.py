@@ -261,5 +261,6 @@ class Node:
             return
         head = Head(newest.size, newest.root)
         if newest.size > self._journal.size or self._journal.head(newest.size) != head:
-            raise LogMismatch("log", f"the ledger's head of {newest.size} entries is not this log's")
+            why = f"the ledger's newest head, of {newest.size} entries, is not one of this log's"
+            raise LogMismatch("log", f"{why}; restore database and segments from a newer backup")
         self._anchored = head

@@ -497,6 +497,11 @@ class Rights:
         """Read ``{dataset: ["zkshare://<role>/<name>", ...]}``. Raises Malformed."""
         return cls({dataset: [parse_party_uri(uri) for uri in uris] for dataset, uris in configuration.items()})
 
+    @property
+    def datasets(self) -> frozenset[str]:
+        """The datasets that somebody may query."""
+        return frozenset(self._parties)
+
     def check(self, role: Role, name: str, dataset: str) -> None:
         """Raise NotPermitted unless this party may query this dataset."""
         if (role, name) not in self._parties.get(dataset, frozenset()):

@@ -14,13 +14,14 @@ from homomorphic.threshold import KeyShare
 from services import parameter_files
 from services.agent import EnterpriseAgent
 from services.configuration import Configuration
-from services.connection import Connection, open_ledger
+from services.connection import Connection, check_identity, open_ledger
 from services.department import Department, DepartmentConfig
 from services.identity import Identity, Role
 from services.key_files import load_secret, read_passphrase
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.node import Node, NodeConfig
 from services.parameters import PublicParameters
+from services.provers import KeptProvers
 from services.server import Address, Workers
 from services.trustee import Trustee, TrusteeConfig
 from zkcore.errors import Malformed
@@ -54,19 +55,48 @@ def held(configuration: Configuration) -> Held:
     """
     identity, parameters = Identity.load(configuration.identity), parameter_files.load(configuration.network)
     if identity.role != ROLES[configuration.role]:
-        raise Malformed("identity", f"the certificate is of a {identity.role}, not of a {configuration.role}")
-    strangers = set(configuration.trustees) - set(parameters.trustees)
-    if strangers:
-        raise Malformed(f"trustees.{min(strangers)}", f"the network's trustees are {', '.join(parameters.trustees)}")
+        raise Malformed("identity", f"the certificate is for {identity.role}, not for {ROLES[configuration.role]}")
+    check_identity(identity, parameters.authority)
+    _check_names(configuration, identity, parameters)
     share = None
     if configuration.share is not None:
         opened_by = configuration.passphrase_file
         share = load_secret(KeyShare, configuration.share, read_passphrase(opened_by) if opened_by else None)
         if share.key != parameters.threshold_key:
             raise Malformed("share", "it is of another threshold key than the network's; ask the committee for yours")
+        own = parameters.trustees.index(identity.name) + 1
+        if share.index != own:
+            raise Malformed("share", f"it is share {share.index}, of another trustee; {identity.name} has share {own}")
     if configuration.ledger.key is not None:
         LedgerAccount.load(configuration.ledger.key)
     return Held(identity, parameters, share)
+
+
+def _check_names(configuration: Configuration, identity: Identity, parameters: PublicParameters) -> None:
+    """Sees whether what a configuration calls by name is known to the network."""
+    datasets = tuple(parameters.schemas)
+    known = [
+        ("trustees", configuration.trustees, parameters.trustees),
+        ("rights", configuration.rights.datasets, datasets),
+        ("datasets", configuration.datasets, datasets),
+    ]
+    if identity.role == Role.OPERATOR:
+        known.append(("identity", (identity.name,), (parameters.operator,)))
+    if identity.role == Role.TRUSTEE:
+        known.append(("identity", (identity.name,), parameters.trustees))
+    for part, names, there in known:
+        strangers = set(names) - set(there)
+        if strangers:
+            raise Malformed(part, f"the network has {', '.join(there)}, and no {min(strangers)}")
+
+
+def check(configuration: Configuration) -> None:
+    """Reads all files that a configuration names: as :func:`held`, and an enterprise's proving keys (seconds)."""
+    files = held(configuration)
+    if configuration.keys is not None:
+        provers = KeptProvers(files.parameters, configuration.keys)
+        for dataset in provers:
+            provers[dataset]
 
 
 def make(configuration: Configuration, files: Held, ledger: Ledger, workers: Workers) -> Party:

@@ -279,7 +279,8 @@ class _Reader:
         table = _expect(_expect(node, exp.From, {"this"}).this, exp.Table, {"this"})
         name = _name(table.this)
         if name not in self._schemas:
-            raise UnknownName(f"dataset {name}", f"datasets: {', '.join(sorted(self._schemas)) or 'none'}")
+            there = ", ".join(sorted(self._schemas)) or "none"
+            raise UnknownName(f"dataset {name}", f"the network has none of this name; it has {there}")
         return self._schemas[name]
 
     def _column(self, node: exp.Expression) -> Column:

@@ -248,7 +248,11 @@ class Server:
         self._health.join(server)
         described = [*names, self._health.DESCRIPTOR.full_name, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(described, server)
-        port = server.add_secure_port(str(self._listen), self._identity.server_credentials())
+        try:
+            port = server.add_secure_port(str(self._listen), self._identity.server_credentials())
+        except RuntimeError:  # gRPC does not say why
+            why = "another process does, or it is no address of this machine"
+            raise OSError(f"listen: {self._listen} cannot be listened at: {why}") from None
         await server.start()
         await self._watch()
         self._watching.start()

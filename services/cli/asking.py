@@ -27,7 +27,11 @@ Config = Annotated[Path | None, typer.Option("--config", help="Your TOML file, i
 Out = Annotated[Path | None, typer.Option(help="Write the receipt to this file.")]
 
 ADVICE = {
-    "unreachable": "is the network up? start it with: zkshare up",
+    "unreachable": "does the party run, and is its address right? a local network is started with: zkshare up",
+    "not_issued_by_authority": "identity and network must be of one network: correct the one that is another's",
+    "outside_validity": "renew the certificate (zkshare authority request, then sign), or set this machine's clock",
+    "revoked": "a revoked identity is of no use: have the authority sign a new one (zkshare authority request)",
+    "wrong_contract": "is the registry's address right, and of this version? zkshare registry deploy makes a new one",
     "not_permitted": "your certificate does not give you the right to do this",
     "atom_too_small": "ask about groups that differ from earlier answers by more records, or at the earlier head",
     "expired": "does the enterprise's agent run? zkshare enterprise --config enterprise.toml",
@@ -36,6 +40,12 @@ ADVICE = {
     "outside_policy": "ask the enterprise to consent to this bank, scorecard and cut-off",
 }
 """What to do next, by the name of the check that refused."""
+
+
+def advised(refused: Refused, text: str) -> str:
+    """`text`, and what to do next where that is known."""
+    advice = ADVICE.get(refused.check)
+    return f"{text}; {advice}" if advice else text
 
 
 def local(directory: Path | None) -> "Folder":
@@ -60,9 +70,7 @@ def telling(as_json: bool) -> Iterator[None]:
     try:
         yield
     except Refused as refused:
-        advice = ADVICE.get(refused.check)
-        why = f"{refused}; {advice}" if advice else str(refused)
-        malformed(as_json, why, "refused", check=refused.check, part=refused.part)
+        malformed(as_json, advised(refused, str(refused)), "refused", check=refused.check, part=refused.part)
     except ValueError as error:  # a file that cannot be read, as services.cli.output says it
         malformed(as_json, str(error))
     except OSError as error:

@@ -1,5 +1,6 @@
 """``zkshare audit``: the audit log of a process, verified and shown."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,10 +28,12 @@ def audit_verify(
 ) -> None:
     """Verify that no record was altered, moved or left out; with a head, that none up to it was cut off either.
 
-    Exit status 0 the chain holds, 1 it does not, 2 the file cannot be read.
+    Exit status 0 the chain holds, 1 it does not, 2 the file cannot be read, or the head is no hash.
     """
     from services.audit import AuditBroken
 
+    if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
+        malformed(as_json, '--head: must be a hash of 64 hexadecimal digits, as a line "audit head" has it')
     try:
         records, hashes = _read(file)
         if head is not None and head.lower() not in hashes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO, cast
 
 import typer
 
+from services.cli.asking import advised
 from zkcore.errors import Refused
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ def run(role: str, file: Path, check: bool) -> None:
         except Refused as error:
             _refuse(file, f"{error.part}: {error.why}")
     if check:
-        from services.process import held
+        from services import process
 
         try:
-            held(configuration)
+            process.check(configuration)
         except Refused as error:
-            _refuse(file, f"{error.part}: {error.why} [{error.check}]")
+            _refuse(file, advised(error, f"{error.part}: {error.why} [{error.check}]"))
         except OSError as error:
             _refuse(file, str(error))
         typer.echo(f"{file}: a sound configuration for zkshare {role}")
@@ -61,17 +62,24 @@ def _serve(configuration: "Configuration", file: Path) -> None:
     from services.store import StoreError
 
     role = configuration.role
-    before_the_last = structlog.get_config()["processors"][:-1]
     structlog.configure(
-        processors=[*before_the_last, tracing.add_trace_id, structlog.processors.JSONRenderer()],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            tracing.add_trace_id,
+            structlog.processors.JSONRenderer(),
+        ],
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lossy(sys.stderr))),
     )
     try:
         tracing.start(role)
         asyncio.run(serve(configuration, lambda address: print(f"ready {role} {address}", flush=True)))
     except Refused as error:
-        _refuse(file, f"{error.part}: {error.why} [{error.check}]")
-    except (StoreError, OSError, ModuleNotFoundError) as error:
+        _refuse(file, advised(error, f"{error.part}: {error.why} [{error.check}]"))
+    except StoreError as error:
+        _refuse(file, f"database: {error}")
+    except (OSError, ModuleNotFoundError) as error:
         _refuse(file, str(error))
 
 

@@ -8,6 +8,7 @@ state, or None there.
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,8 +65,6 @@ class WebServer:
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         config = uvicorn.Config(
             self._application,
-            host=self.address.host,
-            port=self.address.port,
             http=_Protocol,
             ws="none",
             lifespan="off",
@@ -78,13 +77,14 @@ class WebServer:
             h11_max_incomplete_event_size=64 * 1024,
             ssl_context_factory=lambda _config, _default: self._identity.web_context(),
         )
+        opened = _listening(self.address)  # here, since uvicorn ends the whole process if a port cannot be had
+        port = opened.getsockname()[1]
         self._server = _Server(config)
-        self._task = asyncio.create_task(self._server.serve())
+        self._task = asyncio.create_task(self._server.serve(sockets=[opened]))
         while not self._server.started:
             if self._task.done():
-                raise OSError(f"cannot listen at {self.address}; is the port taken?")
+                raise OSError(f"web: {self.address} cannot be served at") from self._task.exception()
             await asyncio.sleep(0.01)
-        port = self._server.servers[0].sockets[0].getsockname()[1]
         self.address = Address(self.address.host, port)
         _log.info("serving", party=f"{self._identity.role}/{self._identity.name}", url=f"https://{self.address}/")
 
@@ -96,3 +96,12 @@ class WebServer:
         with contextlib.suppress(SystemExit):
             await asyncio.wait_for(self._task, 10)
         self._server = None
+
+
+def _listening(address: Address) -> socket.socket:
+    host = address.host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, address.port), family=family)
+    except OSError as error:
+        raise OSError(f"web: {address} cannot be listened at: {error.strerror}") from None

@@ -117,6 +117,8 @@ async def test_commands_show_and_verify_and_a_head_shows_a_cut(tmp_path: Path) -
     assert f"head {head}" in command("show", path).stdout
     assert command("verify", path, "--head", head).returncode == 0
     assert command("verify", path, "--head", early).returncode == 0
+    no_hash = command("verify", path, "--head", head[:4])
+    assert no_hash.returncode == 2 and "64 hexadecimal digits" in no_hash.stderr
     lines = path.read_bytes().splitlines(keepends=True)
     for cut in range(6):
         path.write_bytes(b"".join(lines[:cut]))

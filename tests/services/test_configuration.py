@@ -1,8 +1,10 @@
 """Configuration files of the processes: read strictly, refused by name, overridden by the environment."""
 
 import importlib
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from services.configuration import load
+from services.identity import CertificateAuthority, PeerIdentity, Role
 from services.key_files import save_secret
 from services.limits import Limits
+from services.revocation import REVOKED_FILE
 from services.server import Address
 from tests.services import parties
 from tests.services.processes import Processes
@@ -134,6 +138,11 @@ def written(path: Path, content: bytes) -> Iterator[None]:
     path.write_bytes(before)
 
 
+def _party(network: Processes, name: str) -> tuple[Role, str]:
+    role = {"node": Role.OPERATOR, "department": Role.DEPARTMENT}.get(network.role(name), Role.TRUSTEE)
+    return role, network.parameters.operator if name == "node" else name
+
+
 @pytest.mark.parametrize("name", ["node", "trustee-1", parties.DEPARTMENT])
 def test_every_role_checks_its_configuration_and_files(network: Processes, name: str) -> None:
     """With 0 what may be started; with 2 and a reason a file that is missing, damaged or another's, an unknown key."""
@@ -142,22 +151,43 @@ def test_every_role_checks_its_configuration_and_files(network: Processes, name:
     sound = checked(role, path)
     assert (sound.exit_code, sound.stderr) == (0, "") and f"zkshare {role}" in sound.stdout
     others = folder / ("trustee-1.identity" if name == "node" else "node.identity")
-    wrong = {
-        path: (b"listne = 5\n" + path.read_bytes(), "listne"),
-        identity / "certificate.pem": ((others / "certificate.pem").read_bytes(), "does not belong to the certificate"),
-        identity / "key.pem": (b"no key", "key"),
-    }
+    wrong = [
+        (path, b"listne = 5\n" + path.read_bytes(), "listne"),
+        (identity / "certificate.pem", (others / "certificate.pem").read_bytes(), "does not belong to the certificate"),
+        (identity / "key.pem", b"no key", "key"),
+    ]
+    if name == "node":
+        wrong.append((path, path.read_bytes() + b'trustee-9 = "localhost:1"\n', "and no trustee-9"))
     if name == "trustee-1":
+        wrong.append((path, path.read_bytes() + b'turnover = ["zkshare://bank/bank"]\n', "and no turnover"))
         _, shares = parties.committee.__wrapped__()  # the same primes, dealt once more
         save_secret(folder / "other.share", shares[0], None)
-        wrong[folder / f"{name}.share"] = (
-            (folder / "other.share").read_bytes(),
-            "share: it is of another threshold key",
-        )
-    for file, (content, told) in wrong.items():
+        file, anothers = folder / f"{name}.share", (folder / "trustee-2.share").read_bytes()
+        wrong.append((file, (folder / "other.share").read_bytes(), "share: it is of another threshold key"))
+        wrong.append((file, anothers, "share: it is share 2, of another trustee; trustee-1 has share 1"))
+    for file, content, told in wrong:
         with written(file, content):
             refused = checked(role, path)
         assert refused.exit_code == 2 and told in refused.stderr, (file, refused.stderr)
+    own, stranger = network.identity(*_party(network, name)), CertificateAuthority.create()
+    revoked = folder / "network" / REVOKED_FILE
+    network.authority.revoke([PeerIdentity.from_pem((identity / "certificate.pem").read_bytes())], revoked)
+    refused = checked(role, path)
+    revoked.unlink()
+    assert refused.exit_code == 2 and "[revoked]; a revoked identity is of no use" in refused.stderr
+    expired = network.authority.issue(own.role, own.name, lifetime=timedelta(seconds=-1))
+    named = network.authority.issue(own.role, "another")
+    for other, told in {
+        expired: "[outside_validity]; renew the certificate",
+        stranger.issue(own.role, own.name): "[not_issued_by_authority]; identity and network must be of one network",
+        **({} if role == "department" else {named: "and no another"}),
+    }.items():
+        kept = identity.rename(folder / "kept")
+        other.save(identity)
+        refused = checked(role, path)
+        shutil.rmtree(identity)
+        kept.rename(identity)
+        assert refused.exit_code == 2 and told in refused.stderr, (told, refused.stderr)
     away = folder / "away"
     for file in (identity, folder / "network", folder / "ledger.sqlite"):
         file.rename(away)

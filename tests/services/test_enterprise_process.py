@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from circuits.credit_score import Kind
+from services import process as process_module
 from services.agent import EnterpriseAgent
 from services.client import BankClient, PendingScore
+from services.configuration import load
 from services.connection import opened
 from services.consent import DAY, Consent, Policy, ask_at_terminal, describe
 from services.errors import Declined, NobodyAsked, OutsidePolicy, TooManyToday
@@ -250,3 +252,10 @@ async def test_a_policy_that_is_not_right_is_told_by_check(running: Running, tmp
     command = [sys.executable, "-m", "services.cli", "enterprise", "--config", str(path), "--check"]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "consent[0].daily" in done.stderr
+
+
+async def test_a_proving_key_that_is_missing_is_told_by_check(running: Running, tmp_path: Path) -> None:
+    path = client_files.write_enterprise(tmp_path, running, NAME, POLICY)
+    configuration = load("enterprise", path, {})
+    with pytest.raises(Malformed, match=r"no proving key of filing.* for filing; ask the operator"):
+        await asyncio.to_thread(process_module.check, replace(configuration, keys=tmp_path))

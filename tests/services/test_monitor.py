@@ -105,6 +105,15 @@ async def test_who_watches_is_told_of_the_end(watched: Watched) -> None:
         assert await watching.read() is grpc.aio.EOF
 
 
+async def test_a_port_that_is_taken_is_told(watched: Watched) -> None:
+    of = (watched.authority.issue(Role.TRUSTEE, "trustee-1"), watched.server.address, [])
+    with pytest.raises(OSError, match=rf"listen: {watched.server.address} cannot be listened at"):
+        await Server(*of).start()
+    taken = WebServer(of[0], watched.door.address, lambda: None)
+    with pytest.raises(OSError, match=rf"web: {watched.door.address} cannot be listened at"):
+        await taken.start()
+
+
 async def test_metrics_ask_for_a_certificate(watched: Watched, tmp_path: Path) -> None:
     bank, url = watched.authority.issue(Role.BANK, "bank"), f"https://{watched.door.address}"
     await watched.stub.Check(pb.HealthCheckRequest())
