@@ -26,7 +26,8 @@ from circuits.schema import Schema
 from homomorphic.column import CiphertextColumn
 from homomorphic.threshold import KeyShare, ThresholdKey, deal, deal_from_primes
 from services.api.zkshare.v1.submission_pb2 import Attribute, Submission
-from services.identity import Authority, CertificateAuthority, Role
+from services.certificate_authority import CertificateAuthority
+from services.identity import Authority, Role
 from services.journal import Journal
 from services.keys import circuit_keys
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount

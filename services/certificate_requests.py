@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from services.files import write_atomically, write_secret
-from services.identity import KEY_FILE
+from services.identity import KEY_FILE, key_pem
 from zkcore.errors import Malformed
 
 REQUEST_FILE = "request.pem"
@@ -24,10 +24,7 @@ def request(folder: Path) -> Path:
     """
     key = ec.generate_private_key(ec.SECP256R1())
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    write_secret(folder / KEY_FILE, encoded)
+    write_secret(folder / KEY_FILE, key_pem(key))
     signed = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     write_atomically(folder / REQUEST_FILE, signed.public_bytes(serialization.Encoding.PEM))
     return folder / REQUEST_FILE

@@ -6,23 +6,20 @@ signatures SHA-256 with RFC 6979 nonces, 64 bytes ``r || s`` with the smaller ``
 purpose so that a signature made for one cannot serve another. Private-key arithmetic is OpenSSL's, constant-time for
 this curve. Connections use TLS 1.3 and nothing older (set in ``services/__init__.py``).
 
-:class:`CertificateAuthority` is a development authority: one self-signed key in a file, no intermediate authorities.
-What it took back stands on a list of its own (:mod:`services.revocation`), which :class:`Authority` looks at. An
-institution's own authority can issue the same certificates: P-256, the URI, the DNS name by which clients pin the party
-(the first 32 hexadecimal digits of the URI's SHA-256, then ``.zkshare.internal``), digital signature, client and server
-authentication. Nothing here protects a machine whose key file was read.
+An authority issues the certificates (:mod:`services.certificate_authority` is a development one), and what it took
+back stands on a list of its own (:mod:`services.revocation`), which :class:`Authority` looks at. Nothing here protects
+a machine whose key file was read.
 """
 
 import os
 import ssl
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import quote, unquote
@@ -34,10 +31,10 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from services.files import read_secret, write_secret
-from services.revocation import RevokedCertificates, read, write
+from services.revocation import RevokedCertificates
 from zkcore.errors import Malformed, Refused, WrongLength
 
 P256_ORDER = 2**256 - 2**224 + 2**192 - 0x4319055258E8617B0C46353D039CDAAF
@@ -47,9 +44,7 @@ SIGNATURE_SIZE = 64
 """Bytes of a signature."""
 
 CERTIFICATE_FILE, KEY_FILE, AUTHORITY_FILE = "certificate.pem", "key.pem", "authority.pem"
-LOOPBACK = ("localhost", "127.0.0.1")
 LONGEST_NAME = 200
-CLOCK_SKEW = timedelta(minutes=5)
 
 UNREADABLE = (
     ValueError,
@@ -228,7 +223,7 @@ class Identity:
     def server_credentials(self) -> grpc.ServerCredentials:
         """Credentials of a gRPC server that admits only callers with a certificate of the same authority."""
         return grpc.ssl_server_credentials(
-            [(_key_pem(self._key), self.peer.to_pem())],
+            [(key_pem(self._key), self.peer.to_pem())],
             root_certificates=self.authority.to_pem(),
             require_client_auth=True,
         )
@@ -247,7 +242,7 @@ class Identity:
         descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
         try:
             with open(descriptor, "wb", closefd=False) as file:
-                file.write(_key_pem(self._key) + self.peer.to_pem())
+                file.write(key_pem(self._key) + self.peer.to_pem())
             context.load_cert_chain(f"/proc/self/fd/{descriptor}")
         finally:
             os.close(descriptor)
@@ -268,7 +263,7 @@ class Identity:
         and from a certificate that is no authority's none goes on.
         """
         trusted = self.authority.to_pem() if server is None else server.to_pem()
-        return grpc.ssl_channel_credentials(trusted, _key_pem(self._key), self.peer.to_pem())
+        return grpc.ssl_channel_credentials(trusted, key_pem(self._key), self.peer.to_pem())
 
     def channel(
         self,
@@ -290,14 +285,14 @@ class Identity:
     def save(self, directory: Path) -> None:
         """Write certificate, key (mode 0600) and the authority's certificate into a directory (made, mode 0700)."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(directory / KEY_FILE, _key_pem(self._key))
+        write_secret(directory / KEY_FILE, key_pem(self._key))
         (directory / CERTIFICATE_FILE).write_bytes(self.peer.to_pem())
         (directory / AUTHORITY_FILE).write_bytes(self.authority.to_pem())
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what :meth:`save` wrote. Refuses a key file that others may read."""
-        key = _read_key(directory / KEY_FILE)
+        key = read_key(directory / KEY_FILE)
         authority = Authority.from_pem((directory / AUTHORITY_FILE).read_bytes())
         return cls(PeerIdentity.from_pem((directory / CERTIFICATE_FILE).read_bytes()), key, authority)
 
@@ -389,110 +384,6 @@ class Authority:
             raise Revoked("certificate", f"{peer.uri} was revoked at {since.isoformat()}")
 
 
-class CertificateAuthority(Authority):
-    """A development authority: issues certificates with a key it keeps. Secret: its repr hides the key."""
-
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        super().__init__(certificate)
-        if key.public_key() != certificate.public_key():
-            raise Malformed("key", "the private key does not belong to the authority's certificate")
-        self._key = key
-
-    def __repr__(self) -> str:
-        return f"<CertificateAuthority {self.fingerprint.hex()[:16]}, key hidden>"
-
-    def __reduce__(self) -> str:
-        raise TypeError("an authority is not serialised by accident; use save()")
-
-    @classmethod
-    def create(cls, lifetime: timedelta = timedelta(days=3650), now: datetime | None = None) -> Self:
-        """A new authority with a fresh key, valid from ``now`` (the present when None)."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "zkshare development authority")])
-        certificate = (
-            _certificate(subject, subject, key.public_key(), now or datetime.now(UTC), lifetime)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_key_usage(authority=True), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        return cls(certificate, key)
-
-    def issue(
-        self,
-        role: Role,
-        name: str,
-        hosts: Iterable[str] = LOOPBACK,
-        lifetime: timedelta = timedelta(days=365),
-        now: datetime | None = None,
-    ) -> Identity:
-        """Make a key and a certificate for a party, good for client and server side of TLS and for signatures.
-
-        Parameters
-        ----------
-        hosts
-            Host names and IP addresses that the party serves at.
-        now
-            Time from which the certificate is valid (the present when None).
-        """
-        key = ec.generate_private_key(ec.SECP256R1())
-        peer = self.certify(key.public_key(), role, name, hosts, lifetime, now)
-        return Identity(peer, key, Authority(self._certificate))
-
-    def certify(
-        self,
-        key: ec.EllipticCurvePublicKey,
-        role: Role,
-        name: str,
-        hosts: Iterable[str] = LOOPBACK,
-        lifetime: timedelta = timedelta(days=365),
-        now: datetime | None = None,
-    ) -> "PeerIdentity":
-        """A certificate for a party that made its key itself; parameters as for :meth:`issue`."""
-        names: list[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(party_uri(role, name)),
-            x509.DNSName(server_name(role, name)),
-            *map(_host_name, hosts),
-        ]
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zkshare {role}")])
-        certificate = (
-            _certificate(subject, self._certificate.subject, key, now or datetime.now(UTC), lifetime)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(authority=False), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
-                critical=False,
-            )
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(_authority_key_identifier(self._certificate), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        return PeerIdentity(certificate.public_bytes(serialization.Encoding.DER))
-
-    def revoke(self, peers: Iterable[PeerIdentity], file: Path, now: datetime | None = None) -> int:
-        """Put certificates on the list in a file, which is made where there is none; how many are on it then.
-
-        One that is on it keeps its time. Raises NotIssuedByAuthority, Malformed or OSError; nothing is written then.
-        """
-        listed = dict(read(file, self._certificate)) if file.exists() else {}
-        for peer in peers:
-            self.issued(peer.certificate)
-            listed.setdefault(peer.x509.serial_number, now or datetime.now(UTC))
-        write(file, listed, self._certificate, self._key)
-        return len(listed)
-
-    def save(self, directory: Path) -> None:
-        """Write the authority's certificate and key (mode 0600) into a directory (made, mode 0700)."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(directory / KEY_FILE, _key_pem(self._key))
-        (directory / AUTHORITY_FILE).write_bytes(self.to_pem())
-
-    @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read what :meth:`save` wrote. Refuses a key file that others may read."""
-        authority = Authority.from_pem((directory / AUTHORITY_FILE).read_bytes())
-        return cls(authority._certificate, _read_key(directory / KEY_FILE))
-
-
 def caller(context: CallContext, at: datetime | None = None) -> PeerIdentity:
     """The party that makes a gRPC call, from the certificate that its TLS connection was admitted with.
 
@@ -548,47 +439,6 @@ def _signed(purpose: str, message: bytes) -> bytes:
     return b"zkshare signature v1\x00" + len(label).to_bytes(2, "big") + label + message
 
 
-def _host_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, start: datetime, lifetime: timedelta
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start - CLOCK_SKEW)
-        .not_valid_after(start + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _key_usage(authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _authority_key_identifier(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
-
-
 def _check_leaf_usage(certificate: x509.Certificate) -> None:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -610,13 +460,15 @@ def _p256_public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey
     return key
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key in PEM, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The private key in a file that others may not read. Raises Malformed, WrongUsage or OSError."""
     try:
         key = serialization.load_pem_private_key(read_secret(path), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -14,10 +14,11 @@ from typing import Self
 from circuits.constraints import Circuit
 from circuits.schema import Schema
 from homomorphic.threshold import KeyShare, ThresholdKey
+from services.certificate_authority import CertificateAuthority
 from services.client import BankClient, TaxAgencyClient
 from services.department import Department, DepartmentConfig
 from services.enterprise import Consent, DepartmentAddress, Enterprise, EnterpriseConfig
-from services.identity import Authority, CertificateAuthority, Identity, Role
+from services.identity import Authority, Identity, Role
 from services.keys import CircuitKeys
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.node import Node, NodeConfig

@@ -37,7 +37,7 @@ def create(
     """Make an authority: its certificate, authority.pem, is for everybody; key.pem is the network's deepest secret."""
     from datetime import timedelta
 
-    from services.identity import CertificateAuthority
+    from services.certificate_authority import CertificateAuthority
 
     with telling(as_json):
         made = CertificateAuthority.create(timedelta(days=days))
@@ -73,9 +73,10 @@ def sign(
     """Issue a certificate on a request; make sure first, by another way, that it comes from this party."""
     from datetime import timedelta
 
+    from services.certificate_authority import LOOPBACK, CertificateAuthority
     from services.certificate_requests import requested_key
     from services.files import write_atomically
-    from services.identity import AUTHORITY_FILE, CERTIFICATE_FILE, LOOPBACK, CertificateAuthority
+    from services.identity import AUTHORITY_FILE, CERTIFICATE_FILE
 
     with telling(as_json):
         issuer, key = CertificateAuthority.load(folder), requested_key(read_bytes(request_file))
@@ -100,7 +101,7 @@ def issue(
     """Make key and certificate at once, for a party of one's own; other parties make their keys with `request`."""
     from datetime import timedelta
 
-    from services.identity import LOOPBACK, CertificateAuthority
+    from services.certificate_authority import LOOPBACK, CertificateAuthority
     from zkcore.errors import Malformed
 
     with telling(as_json):
@@ -124,7 +125,8 @@ def revoke(
 
     Give every party the file, into its folder of the network's parameters; those that run read it within a second.
     """
-    from services.identity import CertificateAuthority, PeerIdentity
+    from services.certificate_authority import CertificateAuthority
+    from services.identity import PeerIdentity
     from services.revocation import REVOKED_FILE
 
     with telling(as_json):

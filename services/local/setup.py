@@ -18,8 +18,9 @@ from circuits.record import Record
 from circuits.schema import Schema
 from homomorphic.threshold import deal
 from services import parameter_files, sample_job
+from services.certificate_authority import CertificateAuthority
 from services.files import write_atomically
-from services.identity import Authority, CertificateAuthority, Role
+from services.identity import Authority, Role
 from services.key_files import save_secret
 from services.keys import circuit_keys, folder_of, home
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount

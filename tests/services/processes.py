@@ -14,7 +14,8 @@ from typing import Protocol
 from web3 import HTTPProvider
 
 from services import parameter_files
-from services.identity import Authority, CertificateAuthority, Identity, Role
+from services.certificate_authority import CertificateAuthority
+from services.identity import Authority, Identity, Role
 from services.key_files import save_secret
 from services.ledger import EmbeddedProvider, Ledger, LedgerAccount
 from services.parameters import Dataset, PublicParameters

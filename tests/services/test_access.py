@@ -16,8 +16,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from services import access
 from services.api import generate
 from services.api.zkshare.v1 import credit_pb2, log_pb2, log_pb2_grpc, submission_pb2, submission_pb2_grpc
+from services.certificate_authority import CertificateAuthority
 from services.errors import AlreadySubmitted
-from services.identity import CertificateAuthority, Role, caller
+from services.identity import Role, caller
 from services.limits import LARGE, Limits
 from services.server import Address, Guard, Server, Servicer, channel
 from services.status import Refusal, from_rpc_error

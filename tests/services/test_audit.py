@@ -23,8 +23,9 @@ import structlog
 from services import audit
 from services.api.zkshare.v1 import log_pb2, log_pb2_grpc, submission_pb2, submission_pb2_grpc
 from services.audit import AuditBroken, AuditInUse, AuditLog
+from services.certificate_authority import CertificateAuthority
 from services.errors import AlreadySubmitted, Unreachable
-from services.identity import CertificateAuthority, Role
+from services.identity import Role
 from services.log_lines import Lossy
 from services.metrics import LOG_LINES_LOST
 from services.server import FREE_PORT, Guard, Server, channel

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from services import bundles
+from services.certificate_authority import CertificateAuthority
 from services.certificate_requests import request, requested_key
 from services.configuration import load
 from services.files import InsecureKeyFile, write_secret
-from services.identity import Authority, CertificateAuthority, Identity, Role
+from services.identity import Authority, Identity, Role
 from services.key_files import WrongPassphrase, save_secret
 from services.local import processes
 from services.local.folder import Folder

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from services.api.zkshare.v1 import submission_pb2 as pb
 from services.api.zkshare.v1 import submission_pb2_grpc as rpc
+from services.certificate_authority import CertificateAuthority
 from services.client import (
     Enterprise,
     SyncBankClient,
@@ -30,7 +31,7 @@ from services.errors import (
     TooManyToday,
     Unreachable,
 )
-from services.identity import CertificateAuthority, Role
+from services.identity import Role
 from services.ledger import LedgerAccount
 from services.retry import Backoff, repeated
 from services.server import FREE_PORT, Server, channel

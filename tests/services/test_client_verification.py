@@ -13,10 +13,11 @@ import pytest_asyncio
 
 from services.api.zkshare.v1 import verification_pb2 as pb
 from services.api.zkshare.v1 import verification_pb2_grpc as rpc
+from services.certificate_authority import CertificateAuthority
 from services.client import SyncVerificationClient, VerificationClient
 from services.client.verification import MOST, ON_THE_WAY, SHARED_FROM
 from services.errors import AnswerMismatch, Busy, Unreachable
-from services.identity import CertificateAuthority, Role
+from services.identity import Role
 from services.known_roots import KnownRoots
 from services.server import FREE_PORT, Server
 from services.status import abort

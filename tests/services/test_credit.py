@@ -12,8 +12,9 @@ from services import credit, statements
 from services.api.zkshare.v1 import credit_pb2 as pb
 from services.api.zkshare.v1 import credit_pb2_grpc as rpc
 from services.api.zkshare.v1.identity_pb2 import Signed
+from services.certificate_authority import CertificateAuthority
 from services.credit import CreditServicer, ScoreRequests
-from services.identity import CertificateAuthority, Identity, Role
+from services.identity import Identity, Role
 from services.server import FREE_PORT, Server, Workers, answered, channel
 from services.store.opening import open_database
 from zkcore.errors import Refused

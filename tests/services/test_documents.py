@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services import documents
+from services.certificate_authority import CertificateAuthority
 from services.documents import Reader, canonical, check_signature, read, sign
 from services.errors import BadSignature
-from services.identity import CertificateAuthority, NotIssuedByAuthority, Role
+from services.identity import NotIssuedByAuthority, Role
 from zkcore.errors import Malformed, OutOfRange, Refused, WrongLength
 from zkcore.formats import json_text
 

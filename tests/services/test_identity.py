@@ -23,12 +23,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.certificate_authority import CertificateAuthority
 from services.files import InsecureKeyFile
 from services.identity import (
     KEY_FILE,
     P256_ORDER,
     Authority,
-    CertificateAuthority,
     Identity,
     NotIssuedByAuthority,
     OutsideValidity,

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.api.zkshare.v1 import log_pb2, log_pb2_grpc, submission_pb2, submission_pb2_grpc
+from services.certificate_authority import CertificateAuthority
 from services.errors import MessageTooLarge, OverLimit
-from services.identity import CertificateAuthority, Role
+from services.identity import Role
 from services.limits import LARGE, SMALL_MESSAGE, Callers, Limits
 from services.retry import repeated
 from services.server import FREE_PORT, Guard, Server, Servicer, channel

@@ -14,8 +14,9 @@ from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc as rpc
 
 from services import server as server_module
+from services.certificate_authority import CertificateAuthority
 from services.errors import Unreachable
-from services.identity import CertificateAuthority, Role
+from services.identity import Role
 from services.server import FREE_PORT, Guard, Needs, Server, Workers, channel
 from services.store import Unavailable
 from services.web.monitor import second_door

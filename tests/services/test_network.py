@@ -19,8 +19,9 @@ from services.access import METHODS
 from services.aggregate import products
 from services.api.zkshare.v1 import aggregate_pb2, submission_pb2, trustee_pb2, trustee_pb2_grpc
 from services.api.zkshare.v1.identity_pb2 import Signed
+from services.certificate_authority import CertificateAuthority
 from services.errors import Declined, Expired, NotAnchored, ProofInvalid, Replayed, WrongSubject
-from services.identity import CertificateAuthority, Identity, Role
+from services.identity import Identity, Role
 from services.log import Head
 from services.network import LocalNetwork
 from services.node import Node

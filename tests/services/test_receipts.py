@@ -14,8 +14,9 @@ import pytest
 from homomorphic.packing import Packing
 from homomorphic.threshold import KeyShare, ThresholdKey, deal
 from services import documents
+from services.certificate_authority import CertificateAuthority
 from services.errors import AnswerMismatch, BadSignature, Expired, NotAnchored, ShareInvalid, TooFewShares
-from services.identity import CertificateAuthority, Identity, NotIssuedByAuthority, OutsideValidity, Role, WrongUsage
+from services.identity import Identity, NotIssuedByAuthority, OutsideValidity, Role, WrongUsage
 from services.ledger import EnteredRelease
 from services.log import Head, MerkleLog, leaf_hash
 from services.policy import Plan, Records, Released, plan

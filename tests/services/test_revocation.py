@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from services import parameter_files, revocation, statements
 from services.api.zkshare.v1 import aggregate_pb2, credit_pb2, credit_pb2_grpc, log_pb2, log_pb2_grpc
+from services.certificate_authority import CertificateAuthority
 from services.cli.authority import app
 from services.client import TaxAgencyClient
-from services.identity import Authority, CertificateAuthority, NotIssuedByAuthority, Revoked, Role
+from services.identity import Authority, NotIssuedByAuthority, Revoked, Role
 from services.revocation import REVOKED_FILE
 from services.server import FREE_PORT, Server, answered, channel
 from services.status import from_rpc_error

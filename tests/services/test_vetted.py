@@ -7,7 +7,8 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.identity import CertificateAuthority, Role
+from services.certificate_authority import CertificateAuthority
+from services.identity import Role
 from services.server import FREE_PORT, Server, channel
 from tests.services import client_files
 

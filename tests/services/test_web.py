@@ -17,8 +17,9 @@ from google.rpc import error_details_pb2
 
 from services.access import METHODS
 from services.api.zkshare.v1 import log_pb2
+from services.certificate_authority import CertificateAuthority
 from services.errors import Unreachable
-from services.identity import CertificateAuthority, Identity, Role
+from services.identity import Identity, Role
 from services.web import page
 from tests.services import parties
 from tests.services.calls import methods, path_of

@@ -4,7 +4,8 @@ Verifies a submission and decrypts it, as node and trustees do with theirs.
 """
 
 from circuits.record import Opening
-from services.identity import Authority, CertificateAuthority
+from services.certificate_authority import CertificateAuthority
+from services.identity import Authority
 from services.parameters import Dataset, PublicParameters
 from services.prover import DatasetProver
 from services.verification import Accepted, SubmissionVerifier
