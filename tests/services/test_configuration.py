@@ -11,8 +11,9 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from services.certificate_authority import CertificateAuthority
 from services.configuration import load
-from services.identity import CertificateAuthority, PeerIdentity, Role
+from services.identity import PeerIdentity, Role
 from services.key_files import save_secret
 from services.limits import Limits
 from services.revocation import REVOKED_FILE
