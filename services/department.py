@@ -22,6 +22,7 @@ from services.record_book import RecordBook
 from services.server import FREE_PORT, GUARD, Address, Guard, Needs, Server, Workers
 from services.store.opening import open_database
 from services.web.monitor import second_door
+from services.web.server import open_doors
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ class Department(rpc.DepartmentServiceServicer):
         self._workers = workers
         needs = Needs(workers, {"database": lambda: self._database.query("SELECT 1"), "ledger": ledger.latest_head})
         self._server = Server(identity, config.listen, [self], config.guard, needs, parameters.authority)
-        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, [self])
+        self._web = None
+        if config.web is not None:
+            self._web = second_door(identity, config.web, parameters.authority, self._server, [self])
 
     @property
     def web_address(self) -> Address | None:
@@ -93,9 +96,7 @@ class Department(rpc.DepartmentServiceServicer):
         self._book = await self._workers.run(
             RecordBook, self._database, self._parameters, self._ledger, self._config.datasets
         )
-        await self._server.start()
-        if self._web:
-            await self._web.start()
+        await open_doors(self._server, self._web)
 
     async def stop(self) -> None:
         """Lets running calls end, then closes."""

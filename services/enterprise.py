@@ -438,7 +438,7 @@ class Enterprise:
         opening = Opening.from_bytes(encoded, schema)
         record = opening.record
         if record.subject != self.name:
-            raise WrongSubject("opening.record.subject", "the department sent somebody else's record")
+            raise WrongSubject("opening.record.subject", f"it is the record of {record.subject}, not of {self.name}")
         if record.period != period:
             raise NotFound("opening.record.period", "the department sent another period's record")
         if opening.path.root(record.leaf(opening.blinding)) != opening.root:

@@ -58,5 +58,5 @@ def read_secret(path: Path) -> bytes:
     """Read a file that only its owner may read. Raises InsecureKeyFile when others may."""
     with path.open("rb") as file:
         if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-            raise InsecureKeyFile(path.name, "others may read this key; its mode must be 0600")
+            raise InsecureKeyFile(path.name, "others may read this secret; make its mode 0600 (chmod 600)")
         return file.read()

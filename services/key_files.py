@@ -58,7 +58,7 @@ def from_pem(label: str, data: bytes, part: str) -> bytes:
     try:
         lines = data.decode("ascii").strip().splitlines()
         if lines[0] != f"-----BEGIN {label}-----" or lines[-1] != f"-----END {label}-----":
-            raise Malformed(part, f"is not a PEM block of a {label.lower()}")
+            raise Malformed(part, f"is not one whole PEM block with the label {label}")
         return base64.b64decode("".join(lines[1:-1]), validate=True)
     except (IndexError, UnicodeDecodeError, binascii.Error):
         raise Malformed(part, "is not a PEM block") from None

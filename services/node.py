@@ -48,7 +48,7 @@ from services.verification import SubmissionVerifier
 from services.web.connect import ConnectApplication, routed
 from services.web.monitor import Monitor
 from services.web.page import Page
-from services.web.server import WebServer
+from services.web.server import WebServer, open_doors
 from services.web.view import PublicView
 from zkcore.errors import Refused
 
@@ -176,10 +176,9 @@ class Node:
         self._server = Server(self._identity, self._config.listen, servicers, self._config.guard, needs, authority)
         await self._intake.start()
         await self._verification.start()
-        await self._server.start()
         if self._config.web is not None:
             self._web = self._second_door(self._config.web, self._server, servicers, releases)
-            await self._web.start()
+        await open_doors(self._server, self._web)
         self._anchoring_task.start()
         self._watching_task.start()
 

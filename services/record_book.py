@@ -107,7 +107,7 @@ class RecordBook:
         """The opening of a record; raises NotFound."""
         rows = self._find(name, subject, period)
         if not rows or name not in self._trees:
-            raise NotFound("record", f"no record of {subject} in this dataset for this period")
+            raise NotFound("record", f"the department has no record of {subject} in {name} for {period}")
         position, attributes, values, blinding = rows[0]
         schema = self._parameters.named(name).schema
         record = Record(schema, subject, period, json.loads(attributes), json.loads(values))

@@ -74,7 +74,7 @@ def _record(row: dict[str, str], schema: Schema, where: str, attributes: list[st
     for name in fields:
         text = row[name].strip()
         if not _WHOLE_NUMBER.fullmatch(text):
-            raise Malformed(f"{where}: {name}", "not a whole number")
+            raise Malformed(f"{where}: {name}", "not a whole number of at most 20 digits, in the field's unit")
         values[name] = int(text)
     subject = party_name(row["subject"])
     if not subject:

@@ -132,7 +132,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Refused:
             part, why = info.metadata.get("part", ""), info.metadata.get("why", "")
             return Refusal(info.reason.lower(), _cut(part, MAX_PART), _cut(why, MAX_WHY), error.code())
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        return errors.Unreachable("connection", error.details() or error.code().name)
+        late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        why = "no answer came in the time that was allowed" if late else error.details() or error.code().name
+        return errors.Unreachable("connection", why)
     return Refusal(error.code().name.lower(), "call", error.details() or "no details", error.code())
 
 

@@ -36,6 +36,7 @@ from services.signed_query import Asked, read_query
 from services.store.opening import open_database, segments_of
 from services.verification import SubmissionVerifier
 from services.web.monitor import second_door
+from services.web.server import open_doors
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ class Trustee(rpc.TrusteeServiceServicer):
         needs = Needs(workers, {"database": lambda: self._database.query("SELECT 1"), "ledger": ledger.latest_head})
         servicers: list[Servicer] = [self, ReleaseServicer(lambda: self._releases, workers)]
         self._server = Server(identity, config.listen, servicers, config.guard, needs, parameters.authority)
-        self._web = config.web and second_door(identity, config.web, parameters.authority, self._server, servicers)
+        self._web = None
+        if config.web is not None:
+            self._web = second_door(identity, config.web, parameters.authority, self._server, servicers)
         self._following = Repeated("follow", self._follow, config.follow_seconds)
 
     @property
@@ -125,9 +128,7 @@ class Trustee(rpc.TrusteeServiceServicer):
             self._releases, self._journal, self._parameters, self._ledger, self._workers, self._reach
         )
         self._list.meet({self._parameters.operator: self._channel})
-        await self._server.start()
-        if self._web:
-            await self._web.start()
+        await open_doors(self._server, self._web)
         self._following.start()
 
     async def stop(self) -> None:

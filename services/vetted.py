@@ -8,6 +8,7 @@ message of a stream; a party whose certificate was renewed is met again with the
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from services.identity import Authority, Identity, PeerIdentity, Role, server_name
+from services.identity import Authority, Identity, PeerIdentity, Role, party_uri, server_name
 
 LOOK_SECONDS = 10.0
 """Time in which a server must have shown its certificate."""
@@ -145,8 +146,7 @@ class VettedChannel(grpc.aio.Channel):
             async with asyncio.timeout(LOOK_SECONDS):
                 certificate = await self._shown()
         except (OSError, TimeoutError) as error:
-            kind = "its certificate is not right" if isinstance(error, ssl.CertificateError) else type(error).__name__
-            _unavailable(f"{self._host}:{self._port} cannot be reached: {kind}")
+            _unavailable(f"{self._host}:{self._port} cannot be reached: {self._why(error)}")
         peer = self._authority.check(certificate)
         there = self._identity.channel(
             f"{self._host}:{self._port}", self._role, self._name, self._options, self._interceptors, peer
@@ -159,6 +159,18 @@ class VettedChannel(grpc.aio.Channel):
             leaving.add_done_callback(self._left.discard)
         self._connection = _Connection(peer, there)
         return self._connection
+
+    def _why(self, error: OSError) -> str:
+        if isinstance(error, ssl.CertificateError):
+            return f"its certificate is not one of {party_uri(self._role, self._name)} by this authority, valid now"
+        kinds = {
+            ConnectionRefusedError: "nothing listens there",
+            socket.gaierror: "there is no such host",
+            TimeoutError: f"no connection in {LOOK_SECONDS:.0f} s",
+        }
+        return kinds.get(
+            type(error), "no TLS 1.3 is spoken there" if isinstance(error, ssl.SSLError) else "no connection"
+        )
 
     async def _shown(self) -> bytes:
         """The certificate that the server shows, DER; TLS has checked its signature and that it names the party."""

@@ -1,6 +1,7 @@
 """The ``zkshare`` command: one module of this package a command or group of commands, imported when it is asked for.
 
-Exit status: 0 valid or done, 1 a proof or receipt that does not hold, 2 input that is malformed or missing.
+Exit status: 0 valid or done, 1 a proof or receipt that does not hold, 2 input that is malformed or missing, or
+a refusal; 130 interrupted.
 """
 
 from importlib import import_module

@@ -1,5 +1,6 @@
 """What the commands that talk to a network share: which network, as whom, and how refusals are told."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.output import malformed
-from zkcore.errors import Refused
+from zkcore.errors import Malformed, Refused
 
 if TYPE_CHECKING:
     from services.local.folder import Folder
@@ -27,16 +28,18 @@ Config = Annotated[Path | None, typer.Option("--config", help="Your TOML file, i
 Out = Annotated[Path | None, typer.Option(help="Write the receipt to this file.")]
 
 ADVICE = {
-    "unreachable": "does the party run, and is its address right? a local network is started with: zkshare up",
+    "unreachable": "does it run, is its address right, the time allowed enough? zkshare up starts a local network",
     "not_issued_by_authority": "identity and network must be of one network: correct the one that is another's",
     "outside_validity": "renew the certificate (zkshare authority request, then sign), or set this machine's clock",
     "revoked": "a revoked identity is of no use: have the authority sign a new one (zkshare authority request)",
     "wrong_contract": "is the registry's address right, and of this version? zkshare registry deploy makes a new one",
-    "not_permitted": "your certificate does not give you the right to do this",
+    "not_permitted": "ask the operator and the trustees for the right, or show another identity",
     "atom_too_small": "ask about groups that differ from earlier answers by more records, or at the earlier head",
     "expired": "does the enterprise's agent run? zkshare enterprise --config enterprise.toml",
     "already_submitted": "the log holds another record of this subject and period; it cannot be replaced",
-    "declined": "ask the enterprise to consent to this bank, scorecard and cut-off",
+    "record_exists": "what was committed stays: commit a correction under another period or dataset",
+    "declined": "ask the enterprise to consent, or to file what is missing",
+    "cohort_too_small": "ask about more records: other periods, fewer conditions, wider groups",
     "outside_policy": "ask the enterprise to consent to this bank, scorecard and cut-off",
 }
 """What to do next, by the name of the check that refused."""
@@ -46,6 +49,9 @@ def advised(refused: Refused, text: str) -> str:
     """`text`, and what to do next where that is known."""
     advice = ADVICE.get(refused.check)
     return f"{text}; {advice}" if advice else text
+
+
+Timeout = Annotated[float, typer.Option(min=1.0, max=86_400.0, help="Seconds to wait.")]
 
 
 def local(directory: Path | None) -> "Folder":
@@ -79,9 +85,18 @@ def telling(as_json: bool) -> Iterator[None]:
         structlog.configure(**configuration)
 
 
+def see_place(path: Path | None) -> None:
+    """Refuses a place where no receipt can be written, before anything is asked for it."""
+    if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
+        raise Malformed("--out", f"{path} cannot be written: name a file in a folder that is there and may be written")
+
+
 def keep_receipt(path: Path | None, receipt: bytes) -> None:
     """Write a receipt where it is wanted, if it is."""
     from services.files import write_atomically
 
     if path is not None:
-        write_atomically(path, receipt)
+        try:
+            write_atomically(path, receipt)
+        except OSError as error:
+            raise Malformed("--out", f"{path} cannot be written: {error.strerror}") from None

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.asking import Config, Directory, Out, keep_receipt, local, telling
+from services.cli.asking import Config, Directory, Out, Timeout, keep_receipt, local, see_place, telling
 from services.cli.output import AsJson
 
 if TYPE_CHECKING:
@@ -20,9 +20,12 @@ def query(
     ],
     out: Out = None,
     head: Annotated[
-        int, typer.Option(help="Size of an earlier head of the log to ask at; the newest if not said.")
+        int,
+        typer.Option(
+            min=0, max=2**63 - 1, help="Size of an earlier head of the log to ask at; the newest if not said."
+        ),
     ] = 0,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 120.0,
+    timeout: Timeout = 120.0,
     config: Config = None,
     directory: Directory = None,
     as_json: AsJson = False,
@@ -33,6 +36,7 @@ def query(
     with telling(as_json):
         from services.client import SyncTaxAgencyClient
 
+        see_place(out)
         if config is None:
             folder = local(directory)
             folder.facts()

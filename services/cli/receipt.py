@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from services.cli.asking import Config, Directory
+from services.cli.asking import Config, Directory, advised
 from services.cli.output import AsJson, malformed, read_bytes, say
 from zkcore.errors import Malformed, Refused
 
@@ -53,8 +53,12 @@ def receipt_verify(
             held = _configured(config)
         else:
             held = _told(receipt.parent, authority, ledger, registry, network)
-    except (Refused, ValueError, OSError) as error:
+    except Refused as error:
+        malformed(as_json, advised(error, str(error)), check=error.check, part=error.part)
+    except ValueError as error:
         malformed(as_json, str(error))
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
     try:
         data, lines = _verified(content, held)
     except Refused as error:

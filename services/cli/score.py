@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.asking import Config, Directory, Out, keep_receipt, local, telling
+from services.cli.asking import Config, Directory, Out, Timeout, keep_receipt, local, see_place, telling
 from services.cli.output import AsJson, say
 
 app = typer.Typer(add_completion=False)
@@ -14,11 +14,13 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def score(
     enterprise: Annotated[str, typer.Argument(help="The enterprise, by the name in its certificate.")],
-    cut_off: Annotated[int | None, typer.Option(help="Ask only whether the score reaches this.")] = None,
+    cut_off: Annotated[
+        int | None, typer.Option(min=-(2**31), max=2**31 - 1, help="Ask only whether the score reaches this.")
+    ] = None,
     scorecard: Annotated[Path | None, typer.Option(help="The scorecard, a JSON file; a local network has one.")] = None,
     dataset: Annotated[str | None, typer.Option(help="The dataset that it is over; a local network has one.")] = None,
     period: Annotated[str | None, typer.Option(help="The record's period; a local network has one.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the enterprise.")] = 120.0,
+    timeout: Timeout = 120.0,
     out: Out = None,
     config: Config = None,
     directory: Directory = None,
@@ -33,6 +35,7 @@ def score(
     with telling(as_json):
         from circuits.scorecard import Scorecard
 
+        see_place(out)
         if config is None:
             folder = local(directory)
             facts = folder.facts()
@@ -40,10 +43,7 @@ def score(
             dataset, period = dataset or facts.score_dataset, period or facts.score_period
         if scorecard is None or dataset is None or period is None:
             raise Malformed("options", "say --scorecard, --dataset and --period")
-        try:
-            card = Scorecard.from_dict(read_json(scorecard))
-        except ValueError as error:
-            raise Malformed(str(scorecard), str(error)) from None
+        card = Scorecard.from_dict(read_json(scorecard))
         with SyncBankClient.connect(config) as bank:
             bank.register(card, dataset)
             pending = bank.request_score(enterprise, dataset, period, card, cut_off, lifetime=timeout)

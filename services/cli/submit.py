@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.asking import Config, Directory, Out, keep_receipt, local, telling
+from services.cli.asking import Config, Directory, Out, keep_receipt, local, see_place, telling
 from services.cli.output import AsJson, say
 
 app = typer.Typer(add_completion=False)
@@ -77,6 +77,7 @@ def _submit_one(
     from services.key_files import read_passphrase
     from zkcore.errors import Malformed
 
+    see_place(out)
     with SyncEnterprise.connect(config) as enterprise:
         names = sorted(enterprise.parameters.schemas)
         if dataset is None and len(names) > 1:

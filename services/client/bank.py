@@ -194,4 +194,4 @@ def _declined(reason: str) -> Declined:
     """What an enterprise's refusal, "check: part", says."""
     kinds = {kind.__name__: kind for kind in (OutsidePolicy, TooManyToday, NobodyAsked)}
     name = "".join(word.capitalize() for word in reason.partition(":")[0].split("_"))
-    return kinds.get(name, Declined)("request", f"the enterprise does not consent ({reason or 'it does not say why'})")
+    return kinds.get(name, Declined)("request", f"the enterprise gives no score ({reason or 'it does not say why'})")

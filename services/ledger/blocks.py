@@ -10,6 +10,8 @@ its end off or to withhold it: transactions cannot be forged or altered without 
 keeps a copy. There is no currency: gas is free and balances are zero.
 """
 
+import errno
+import os
 import secrets
 import sqlite3
 import time
@@ -189,7 +191,7 @@ class BlockFile:
 
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     if read_only and not path.exists():
-        raise FileNotFoundError(path)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
         database = _connect(path, "mode=ro" if read_only else "mode=rwc")
         if read_only:

@@ -17,7 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.identity import Identity
-from services.server import Address
+from services.server import Address, Server
 
 PEER = "peer_certificate"
 KEEP_ALIVE_SECONDS = 15
@@ -42,6 +42,17 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def open_doors(first: Server, second: "WebServer | None") -> None:
+    """Starts a party's servers, the first before the second, or neither. Raises OSError."""
+    await first.start()
+    if second is not None:
+        try:
+            await second.start()
+        except OSError:
+            await first.stop(0)
+            raise
 
 
 class WebServer:

@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from services.certificate_authority import CertificateAuthority
+from services.cli import receipt
 from services.errors import NotFound, Unreachable
 from services.local import processes
 from services.local.folder import Facts, Folder
@@ -161,6 +165,23 @@ def test_what_is_not_there_is_said_with_the_way_out(tmp_path: Path) -> None:
         done = zkshare(tmp_path / "home", *arguments)
         assert done.returncode == 2 and words in done.stderr, done.stderr
     assert [path.name for path in (tmp_path / "some").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("arguments", [("query", "SELECT"), ("score", "mill"), ("submit",)])
+def test_a_receipt_that_cannot_be_kept_is_told_before_it_is_asked_for(tmp_path: Path, arguments: tuple[str]) -> None:
+    command, *rest = arguments
+    for place in (tmp_path, tmp_path / "no folder" / "receipt.json"):
+        app = import_module(f"services.cli.{command}").app
+        done = CliRunner().invoke(app, [*rest, "--config", str(tmp_path / "none.toml"), "--out", str(place)])
+        assert done.exit_code == 2 and f"--out: {place} cannot be written" in done.stderr
+
+
+def test_a_ledger_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "receipt.json").touch()
+    (tmp_path / "authority.pem").write_bytes(CertificateAuthority.create().to_pem())
+    told = ["--ledger", str(tmp_path / "no.sqlite"), "--registry", "0x" + 40 * "1"]
+    done = CliRunner().invoke(receipt.app, ["verify", str(tmp_path / "receipt.json"), *told])
+    assert done.exit_code == 2 and done.stderr == f"malformed: {tmp_path / 'no.sqlite'}: No such file or directory\n"
 
 
 def test_facts_are_read_strictly(tmp_path: Path) -> None:

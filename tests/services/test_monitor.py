@@ -20,7 +20,7 @@ from services.identity import Role
 from services.server import FREE_PORT, Guard, Needs, Server, Workers, channel
 from services.store import Unavailable
 from services.web.monitor import second_door
-from services.web.server import WebServer
+from services.web.server import WebServer, open_doors
 from tests.services.test_access import LogService
 from tests.services.test_web import trusting
 
@@ -111,8 +111,12 @@ async def test_a_port_that_is_taken_is_told(watched: Watched) -> None:
     with pytest.raises(OSError, match=rf"listen: {watched.server.address} cannot be listened at"):
         await Server(*of).start()
     taken = WebServer(of[0], watched.door.address, lambda: None)
+    first = Server(of[0], FREE_PORT, [])
     with pytest.raises(OSError, match=rf"web: {watched.door.address} cannot be listened at"):
-        await taken.start()
+        await open_doors(first, taken)
+    async with channel(watched.authority.issue(Role.BANK, "bank"), first.address, Role.TRUSTEE, "trustee-1") as there:
+        with pytest.raises(grpc.aio.AioRpcError, match="nothing listens there"):  # the first is closed again
+            await rpc.HealthStub(there).Check(pb.HealthCheckRequest())
 
 
 async def test_metrics_ask_for_a_certificate(watched: Watched, tmp_path: Path) -> None:
