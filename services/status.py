@@ -62,6 +62,10 @@ CODES: dict[str, int] = {
 RETRY_MILLISECONDS = {"busy": 250, "unreachable": 2000}
 """When a caller may come again, by the name of the check."""
 
+CUT_SHORT = "Internal error from Core"
+"""What gRPC's client says where a server ended a stream that was still being written: the status that the server gave
+is lost then (grpc/grpc issue 36066)."""
+
 BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -131,6 +135,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Refused:
         if info.domain == DOMAIN and REASON.fullmatch(info.reason):
             part, why = info.metadata.get("part", ""), info.metadata.get("why", "")
             return Refusal(info.reason.lower(), _cut(part, MAX_PART), _cut(why, MAX_WHY), error.code())
+    if error.code() is grpc.StatusCode.INTERNAL and error.details() == CUT_SHORT:
+        return errors.Unreachable("connection", "the other side ended the stream while it was written; why was lost")
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         why = "no answer came in the time that was allowed" if late else error.details() or error.code().name

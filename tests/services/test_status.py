@@ -1,6 +1,8 @@
 """Refusals keep their check, part and reason over the wire."""
 
+import asyncio
 import pickle
+from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
@@ -62,9 +64,38 @@ def test_long_reasons_are_cut() -> None:
 def test_transport_failures_are_named() -> None:
     lost = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "no route")
     assert isinstance(status.from_rpc_error(lost), errors.Unreachable)
+    cut = grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), status.CUT_SHORT)
+    assert isinstance(status.from_rpc_error(cut), errors.Unreachable)
     other = grpc.aio.AioRpcError(grpc.StatusCode.UNIMPLEMENTED, grpc.aio.Metadata(), grpc.aio.Metadata(), "what?")
     refusal = status.from_rpc_error(other)
     assert isinstance(refusal, status.Refusal) and refusal.check == "unimplemented" and refusal.why == "what?"
+
+
+async def test_a_stream_that_is_refused_while_it_is_written() -> None:
+    """gRPC's client may lose the reason; it is not taken for a failure inside the server then."""
+
+    async def refuse(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        await status.abort(context, errors.NotPermitted("caller.role", "no"))
+        yield b""
+
+    async def records() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield bytes(65536)
+            await asyncio.sleep(0)
+
+    server = grpc.aio.server()
+    method = {"Take": grpc.stream_stream_rpc_method_handler(refuse)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Streams", method),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as there:
+            for _ in range(20):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await there.stream_stream("/test.Streams/Take")(records()).read()
+                assert status.from_rpc_error(caught.value).check in ("not_permitted", "unreachable")
+    finally:
+        await server.stop(0)
 
 
 @pytest.mark.parametrize("details", [b"\xff\xff", b"", log_pb2.LogHead(size=3).SerializeToString()])
