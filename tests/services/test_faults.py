@@ -447,12 +447,14 @@ async def test_the_database_server_goes_away(on_servers: Callers, postgres_serve
 
 
 async def test_the_chain_goes_away(on_servers: Callers, chain: Chain) -> None:
-    name, size, truth = on_servers.another(), await on_servers.head(), await on_servers.query()
+    name, kept = on_servers.another(), await on_servers.submit(FIRST[0])
+    size, truth = await on_servers.head(), await on_servers.query()
     await asyncio.to_thread(chain.stop)
     try:
         for _ in range(2):
             await unavailable(on_servers.submit(name))
             await unavailable(on_servers.query(), says_when=False)
+            assert await on_servers.submit(FIRST[0]) == kept
         assert await on_servers.head() == size
         for party in on_servers.processes.addresses:
             await eventually(lambda party=party: not_(on_servers.serving(party)))
