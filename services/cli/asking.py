@@ -35,7 +35,7 @@ ADVICE = {
     "wrong_contract": "is the registry's address right, and of this version? zkshare registry deploy makes a new one",
     "not_permitted": "ask the operator and the trustees for the right, or show another identity",
     "atom_too_small": "ask about groups that differ from earlier answers by more records, or at the earlier head",
-    "expired": "does the enterprise's agent run? zkshare enterprise --config enterprise.toml",
+    "expired": "is the enterprise's name right, and does its agent run? zkshare enterprise --config enterprise.toml",
     "already_submitted": "the log holds another record of this subject and period; it cannot be replaced",
     "record_exists": "what was committed stays: commit a correction under another period or dataset",
     "declined": "ask the enterprise to consent, or to file what is missing",
