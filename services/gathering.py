@@ -8,12 +8,11 @@ waiting. What waits is bounded, in units of work and in bytes: what is too much 
 """
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from services.errors import Busy, Unreachable
 from services.metrics import QUEUED
@@ -31,14 +30,37 @@ class Size(NamedTuple):
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry(Generic[T, R]):
-    """An item, what it counts for, since when it waits, and where its result is awaited."""
+class _Call(Generic[R]):
+    """What one caller awaits: the results of its items, all of them or what the first failure was."""
+
+    __slots__ = ("done", "left", "results")
+
+    def __init__(self, count: int) -> None:
+        self.done: asyncio.Future[list[R | Refused]] = asyncio.get_running_loop().create_future()
+        self.results: list[R | Refused | None] = [None] * count
+        self.left = count
+
+    def take(self, place: int, result: R | Refused) -> None:
+        """Takes the result of an item."""
+        self.results[place] = result
+        self.left -= 1
+        if not self.left and not self.done.done():  # else its caller gave up
+            self.done.set_result(cast(list[R | Refused], self.results))
+
+    def fail(self, error: BaseException) -> None:
+        """Ends it with what its batch failed with."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Entry(NamedTuple, Generic[T, R]):
+    """An item, what it counts for, since when it waits, and whose it is at which place."""
 
     item: T
     size: Size
     since: float
-    result: asyncio.Future[R | Refused]
+    call: _Call[R]
+    place: int
 
 
 class Gatherer(Generic[T, R]):
@@ -85,26 +107,25 @@ class Gatherer(Generic[T, R]):
         self._entries: deque[_Entry[T, R]] = deque()
         self._units = 0
         self._bytes = 0
-        self._arrival = asyncio.Event()
         self._room = asyncio.Event()
-        self._gathering = asyncio.Lock()
         self._idle = at_once
-        self._tasks: list[asyncio.Task[None]] = []
+        self._working: set[asyncio.Future[Sequence[R | Refused]]] = set()
+        self._next: asyncio.TimerHandle | None = None
+        self._open = False
 
     async def start(self) -> None:
         """Begins to work."""
-        self._tasks = [asyncio.create_task(self._run()) for _ in range(self._at_once)]
+        self._open = True
 
     async def stop(self) -> None:
         """Finishes the batches at hand, refuses what still waits and what comes."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        self._open = False
+        if self._next is not None:
+            self._next.cancel()
+        if self._working:
+            await asyncio.wait(self._working)
         while self._entries:
-            _fail(self._take(), Unreachable("node", "it is shutting down"))
+            self._take().call.fail(Unreachable("node", "it is shutting down"))
         self._room.set()
 
     async def one(self, item: T, patient: bool = False) -> R:
@@ -129,67 +150,89 @@ class Gatherer(Generic[T, R]):
         services.errors.Unreachable
             The party is shutting down.
         """
-        entries = [self._entry(item) for item in items]
-        while patient and self._tasks and not self._fits(entries):
+        now, call = time.monotonic(), _Call[R](len(items))
+        entries = [_Entry(item, self._size(item), now, call, place) for place, item in enumerate(items)]
+        units, size = sum(entry.size.units for entry in entries), sum(entry.size.bytes for entry in entries)
+        while patient and self._open and not self._fits(units, size):
             self._room.clear()
             await self._room.wait()
-        if not self._tasks:
+        if not self._open:
             raise Unreachable("node", "it is shutting down")
-        if not self._fits(entries):
+        if not self._fits(units, size):
             raise Busy("node", "too much is waiting; try again in a moment")
-        for entry in entries:
-            self._entries.append(entry)
-            self._count(entry.size.units, entry.size.bytes)
-        self._arrival.set()
-        if len(entries) == 1:
-            return [await entries[0].result]
-        return list(await asyncio.gather(*(entry.result for entry in entries)))
+        if not entries:
+            return []
+        self._entries.extend(entries)
+        self._count(units, size)
+        self._begin_in(0.0)  # once everybody who is about to ask has asked
+        return await call.done
 
-    def _entry(self, item: T) -> _Entry[T, R]:
-        return _Entry(item, self._size(item), time.monotonic(), asyncio.get_running_loop().create_future())
-
-    def _fits(self, entries: Sequence[_Entry[T, R]]) -> bool:
-        units = self._units + sum(entry.size.units for entry in entries)
-        return units <= self._limit.units and (
-            self._bytes + sum(entry.size.bytes for entry in entries) <= self._limit.bytes
-        )
+    def _fits(self, units: int, size: int) -> bool:
+        return self._units + units <= self._limit.units and self._bytes + size <= self._limit.bytes
 
     def _count(self, units: int, size: int) -> None:
         self._units += units
         self._bytes += size
         QUEUED.inc(units)
 
-    async def _run(self) -> None:
-        while True:
-            async with self._gathering:
-                entries = await self._gather()
-            if not entries:  # their callers gave up
-                continue
-            working = asyncio.ensure_future(self._workers.run(self._work, [entry.item for entry in entries]))
-            self._idle -= 1
-            try:
-                await asyncio.shield(asyncio.wait([working]))
-            except asyncio.CancelledError:
-                await asyncio.wait([working])
-                raise
-            finally:
-                self._idle += 1
-                _share(entries, working)
+    def _begin_in(self, seconds: float) -> None:
+        """Sees to it that batches are begun after so many seconds at the latest."""
+        loop = asyncio.get_running_loop()
+        if self._next is None or self._next.when() > loop.time() + seconds:
+            if self._next is not None:
+                self._next.cancel()
+            self._next = loop.call_later(seconds, self._due)
 
-    async def _gather(self) -> list[_Entry[T, R]]:
-        while not self._entries:
-            self._arrival.clear()
-            await self._arrival.wait()
-        left = self._entries[0].since + self._seconds - time.monotonic()
-        if left > 0 and self._units < self._enough:
-            await asyncio.sleep(left)
+    def _due(self) -> None:
+        self._next = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begins batches as long as one may begin now."""
+        while self._open and self._entries and self._idle:
+            left = self._entries[0].since + self._seconds - time.monotonic()
+            if left > 0 and self._units < self._enough:
+                self._begin_in(left)
+                return
+            if entries := self._gather():
+                self._start(entries)
+
+    def _start(self, entries: list[_Entry[T, R]]) -> None:
+        try:
+            working = self._workers.begin(self._work, [entry.item for entry in entries])
+        except Busy as busy:
+            for entry in entries:
+                entry.call.fail(busy)
+            return
+        self._idle -= 1
+        self._working.add(working)
+        working.add_done_callback(partial(self._end, entries))
+
+    def _end(self, entries: Sequence[_Entry[T, R]], done: "asyncio.Future[Sequence[R | Refused]]") -> None:
+        """Gives each caller what came of its item, or what the batch failed with; begins what waits."""
+        self._idle += 1
+        self._working.discard(done)
+        self._begin()  # first of all, so that the workers have something to do
+        if done.cancelled():
+            error: BaseException | None = Unreachable("node", "it is shutting down")
+        else:
+            error = done.exception()
+        if error is not None:
+            for entry in entries:
+                entry.call.fail(error)
+            return
+        for entry, outcome in zip(entries, done.result(), strict=True):
+            entry.call.take(entry.place, outcome)
+
+    def _gather(self) -> list[_Entry[T, R]]:
+        """The next batch; empty if the callers of all that waits gave up."""
         # Half of what waits is left to the other if two have nothing to do.
         most = min(self._most, max(self._enough, -(-self._units // self._idle)))
         entries: list[_Entry[T, R]] = []
         units = 0
         while self._entries and units < most:
             entry = self._take()
-            if not entry.result.done():
+            if not entry.call.done.done():
                 entries.append(entry)
                 units += entry.size.units
         return entries
@@ -199,22 +242,3 @@ class Gatherer(Generic[T, R]):
         self._count(-entry.size.units, -entry.size.bytes)
         self._room.set()
         return entry
-
-
-def _share(entries: Sequence[_Entry[T, R]], done: "asyncio.Future[Sequence[R | Refused]]") -> None:
-    """Gives each caller what came of its item, or what the batch failed with."""
-    if not done.done():
-        return
-    error = done.exception()
-    if error is not None:
-        for entry in entries:
-            _fail(entry, error)
-        return
-    for entry, outcome in zip(entries, done.result(), strict=True):
-        if not entry.result.done():
-            entry.result.set_result(outcome)
-
-
-def _fail(entry: _Entry[T, R], error: BaseException) -> None:
-    if not entry.result.done():  # else its caller gave up
-        entry.result.set_exception(error)

@@ -76,15 +76,25 @@ class Workers:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, worked out in a thread."""
+        return await self.begin(function, *args, **kwargs)
+
+    def begin(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Has the function's result worked out in a thread."""
         if self._taken >= self._limit:
             raise Busy("server", "too much work is waiting; try again in a moment")
         self._taken += 1
         WAITING.inc()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
-        finally:
-            self._taken -= 1
-            WAITING.dec()
+            begun = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        except BaseException:
+            self._end()
+            raise
+        begun.add_done_callback(self._end)
+        return begun
+
+    def _end(self, _: object = None) -> None:
+        self._taken -= 1
+        WAITING.dec()
 
     def share(self) -> int:
         """How many threads a call that begins may use by itself: all if it is alone, one if others run or wait."""
