@@ -56,6 +56,7 @@ METHODS: dict[str, frozenset[Role]] = {
     "/zkshare.v1.VerificationService/Verify": ANYONE,
     "/zkshare.v1.VerificationService/VerifyBatch": ANYONE,
     "/zkshare.v1.VerificationService/VerifyColumns": ANYONE,
+    "/zkshare.v1.VerificationService/VerifyStream": ANYONE,
     "/zkshare.v1.TrusteeService/DecryptShare": frozenset({Role.OPERATOR}),
     "/zkshare.v1.DepartmentService/ListDatasets": ANYONE,
     "/zkshare.v1.DepartmentService/GetOpening": ENTERPRISE,

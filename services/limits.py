@@ -27,6 +27,7 @@ LARGE = frozenset(
     {
         "/zkshare.v1.VerificationService/VerifyBatch",
         "/zkshare.v1.VerificationService/VerifyColumns",
+        "/zkshare.v1.VerificationService/VerifyStream",
         "/zkshare.v1.TrusteeService/DecryptShare",
     }
 )

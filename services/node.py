@@ -191,6 +191,7 @@ class Node:
         if self._web is not None:
             await self._web.stop()
         await self._credit.close()
+        await self._verification.close()
         await self._server.stop()
         await self._intake.stop()
         await self._verification.stop()

@@ -6,8 +6,9 @@ Requests of all callers are gathered for :data:`GATHER_SECONDS` and verified as 
 import asyncio
 import os
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
@@ -18,6 +19,7 @@ from services.gathering import Gatherer, Size
 from services.metrics import BATCH_SIZE
 from services.server import Workers
 from services.status import error_info
+from services.streams import InOrder
 from zkcore.errors import Refused, WrongLength
 from zkcore.groth16 import PreparedVerifyingKey, Proof, VerifyingKey
 from zkcore.groth16.batch import verify_columns
@@ -29,13 +31,17 @@ PREPARED_INPUTS = 2048
 """Public inputs of all keys kept prepared, which say how much memory they take: 88 kB each."""
 BATCH = 256
 """Proofs verified together: more are hardly quicker a proof, and answered later."""
-ENOUGH = 64
-"""Proofs that are verified at once, without waiting for others: as many as share one loop of the kernel."""
+ENOUGH = 16
+"""Proofs that are verified at once, without waiting for others: one then costs twice what it does in a large batch."""
+PART = 32
+"""Proofs of a message that stay together; what is more is shared out, as cores become free."""
 QUEUE = Size(16384, 1 << 26)
 """Proofs that may wait, and bytes of them with their inputs: four times what one message may hold. More is Busy."""
 GATHER_SECONDS = 0.004
 """How long the first proof of a batch waits for others."""
 
+AHEAD = 4
+"""Messages of one stream that may be at work: while one is verified, the next is read."""
 AT_ONCE = os.cpu_count() or 1
 """Batches verified side by side, each on one core."""
 
@@ -69,14 +75,11 @@ class _Columns:
 
     def parts(self) -> "list[_Columns]":
         """The same, cut so that they can be shared out."""
-        width = 32 * self.key.key.n_public
+        width, count = 32 * self.key.key.n_public, -(-len(self) // PART)
+        ends = [len(self) * n // count for n in range(count + 1)]
         return [
-            _Columns(
-                self.key,
-                self.proofs[PROOF_BYTES * at : PROOF_BYTES * (at + ENOUGH)],
-                self.inputs[width * at : width * (at + ENOUGH)],
-            )
-            for at in range(0, len(self), ENOUGH)
+            _Columns(self.key, self.proofs[PROOF_BYTES * at : PROOF_BYTES * end], self.inputs[width * at : width * end])
+            for at, end in pairwise(ends)
         ]
 
     def verdict_on_bad(self, row: int) -> _Verdict:
@@ -103,6 +106,7 @@ class VerificationServicer(rpc.VerificationServiceServicer):
         self._gatherer = Gatherer[_Columns, list[_Verdict]](
             _verify, lambda columns: columns.size, workers, BATCH, QUEUE, GATHER_SECONDS, AT_ONCE, ENOUGH
         )
+        self._streams = InOrder(self._verdicts, AHEAD)
         self._prepared: OrderedDict[bytes, PreparedVerifyingKey] = OrderedDict()
         self._preparing: dict[bytes, asyncio.Lock] = {}
 
@@ -113,6 +117,10 @@ class VerificationServicer(rpc.VerificationServiceServicer):
     async def start(self) -> None:
         """Begins to verify."""
         await self._gatherer.start()
+
+    async def close(self) -> None:
+        """Ends the streams, so that the server can stop; their callers ask again elsewhere or later."""
+        self._streams.close()
 
     async def stop(self) -> None:
         """Finishes the batches at hand, refuses what still waits."""
@@ -144,6 +152,18 @@ class VerificationServicer(rpc.VerificationServiceServicer):
     async def VerifyColumns(
         self, request: pb.VerifyColumnsRequest, context: grpc.aio.ServicerContext
     ) -> pb.VerifyColumnsResponse:
+        return await self._verdicts(request)
+
+    async def VerifyStream(
+        self, requests: AsyncIterator[pb.VerifyStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.VerifyStreamResponse]:
+        async for outcome in self._streams.answers(request.columns async for request in requests):
+            if isinstance(outcome, Refused):
+                yield pb.VerifyStreamResponse(refusal=_refusal(outcome))
+            else:
+                yield pb.VerifyStreamResponse(verdicts=outcome)
+
+    async def _verdicts(self, request: pb.VerifyColumnsRequest) -> pb.VerifyColumnsResponse:
         columns = _Columns(await self._key(request.verifying_key), request.proofs, request.public_inputs)
         columns.check()
         verdicts = await self._each(columns)
@@ -191,6 +211,11 @@ def _prepare(encoded: bytes) -> PreparedVerifyingKey:
 def _malformed(index: int, refused: Refused) -> pb.MalformedProof:
     info = error_info(refused)
     return pb.MalformedProof(index=index, check=info.reason, part=info.metadata["part"], why=info.metadata["why"])
+
+
+def _refusal(refused: Refused) -> pb.VerificationRefusal:
+    info = error_info(refused)
+    return pb.VerificationRefusal(check=info.reason, part=info.metadata["part"], why=info.metadata["why"])
 
 
 def _verify(batch: Sequence[_Columns]) -> list[list[_Verdict]]:

@@ -47,6 +47,7 @@ REPLAYS: dict[str, Replay] = {
     "/zkshare.v1.VerificationService/Verify": Replay.READS,
     "/zkshare.v1.VerificationService/VerifyBatch": Replay.READS,
     "/zkshare.v1.VerificationService/VerifyColumns": Replay.READS,
+    "/zkshare.v1.VerificationService/VerifyStream": Replay.READS,
     "/zkshare.v1.TrusteeService/DecryptShare": Replay.SAME_ANSWER,
     "/zkshare.v1.DepartmentService/ListDatasets": Replay.READS,
     "/zkshare.v1.DepartmentService/GetOpening": Replay.READS,

@@ -9,7 +9,6 @@ subject, as :class:`SubmissionServicer` has seen to, and were verified when they
 are verified once.
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -33,6 +32,7 @@ from services.server import Workers
 from services.statements import parse_canonical
 from services.status import error_info
 from services.store import StoreError
+from services.streams import InOrder
 from services.verification import Accepted, SubmissionVerifier, field_element
 from zkcore.errors import Refused
 
@@ -155,30 +155,14 @@ class SubmissionServicer(rpc.SubmissionServiceServicer):
         self, requests: AsyncIterator[pb.SubmitManyRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.SubmitManyResponse]:
         subject = caller(context).name
-        running: asyncio.Queue[asyncio.Task[bytes] | BaseException | None] = asyncio.Queue(AHEAD)
-
-        async def read() -> None:
-            try:
-                async for request in requests:
-                    await running.put(asyncio.create_task(self._submit(request.submission, subject, patient=True)))
-                await running.put(None)
-            except Exception as error:
-                await running.put(error)
-
-        reading = asyncio.create_task(read())
-        try:
-            while (item := await running.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                try:
-                    yield pb.SubmitManyResponse(receipt=await item)
-                except Refused as refused:
-                    yield pb.SubmitManyResponse(refusal=_refusal(refused))
-        finally:
-            reading.cancel()
-            while not running.empty():
-                if isinstance(left := running.get_nowait(), asyncio.Task):
-                    left.cancel()
+        streams = InOrder[pb.SubmitManyRequest, bytes](
+            lambda request: self._submit(request.submission, subject, patient=True), AHEAD
+        )
+        async for outcome in streams.answers(requests):
+            if isinstance(outcome, Refused):
+                yield pb.SubmitManyResponse(refusal=_refusal(outcome))
+            else:
+                yield pb.SubmitManyResponse(receipt=outcome)
 
     async def GetReceipt(
         self, request: pb.GetReceiptRequest, context: grpc.aio.ServicerContext

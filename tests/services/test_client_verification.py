@@ -20,7 +20,7 @@ from services.errors import AnswerMismatch, Busy, Unreachable
 from services.identity import Role
 from services.known_roots import KnownRoots
 from services.server import FREE_PORT, Server
-from services.status import abort
+from services.streams import InOrder
 from services.verification import SubmissionVerifier
 from tests.services import client_files, parties
 from tests.services.conftest import Running
@@ -31,7 +31,7 @@ from zkcore.groth16 import Proof, VerifyingKey
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AUTHORITY = CertificateAuthority.create()
-COLUMNS = "/zkshare.v1.VerificationService/VerifyColumns"
+STREAM = "/zkshare.v1.VerificationService/VerifyStream"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ async def test_callers_share_messages_and_get_their_own_verdicts(
 
     start = len(running.tap.passed)
     assert await asyncio.gather(*(ask(number) for number in range(400))) == expected * 50
-    messages = [encoded for path, way, encoded in running.tap.passed[start:] if (path, way) == (COLUMNS, "request")]
+    messages = [encoded for path, way, encoded in running.tap.passed[start:] if (path, way) == (STREAM, "request")]
     assert 2 <= len(messages) <= 8
 
 
@@ -146,6 +146,8 @@ class Told(rpc.VerificationServiceServicer):
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.streams = 0
+        self.breaks = False
         self.free = asyncio.Event()
         self.free.set()
         self.answer: Callable[[grpc.aio.ServicerContext], Awaitable[pb.VerifyColumnsResponse]] | None = None
@@ -159,6 +161,22 @@ class Told(rpc.VerificationServiceServicer):
         self.sizes.append(len(request.proofs) // 256)
         await self.free.wait()
         return await self.answer(context) if self.answer else pb.VerifyColumnsResponse()
+
+    async def VerifyStream(
+        self, requests: AsyncIterator[pb.VerifyStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.VerifyStreamResponse]:
+        self.streams += 1
+        streams = InOrder[pb.VerifyStreamRequest, pb.VerifyColumnsResponse](
+            lambda request: self.VerifyColumns(request.columns, context), 4
+        )
+        async for outcome in streams.answers(requests):
+            if isinstance(outcome, Refused):
+                yield pb.VerifyStreamResponse(refusal=pb.VerificationRefusal(check="BUSY"))
+            else:
+                yield pb.VerifyStreamResponse(verdicts=outcome)
+            if self.breaks:
+                self.breaks = False
+                raise Unreachable("node", "it is shutting down")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -211,10 +229,41 @@ async def test_asked_again_when_the_node_is_busy(told: tuple[Told, VerificationC
 
     async def busy(context: grpc.aio.ServicerContext) -> pb.VerifyColumnsResponse:
         servicer.answer = None
-        await abort(context, Busy("node", "too much is waiting"))
+        raise Busy("node", "too much is waiting")
 
     servicer.answer = busy
     assert await client.verify(proved.key, *proved.items[0])
+    assert servicer.sizes == [1, 1]
+
+
+async def test_a_stream_that_breaks_loses_nobodys_verdict(
+    told: tuple[Told, VerificationClient], proved: Proved
+) -> None:
+    """What was not answered is asked again in a call of its own; later messages go by another stream."""
+    servicer, client = told
+    servicer.free.clear()
+    asking = [asyncio.create_task(client.verify(proved.key, *proved.items[0])) for _ in range(2 * SHARED_FROM)]
+    while len(servicer.sizes) < 2:
+        await asyncio.sleep(0.01)
+    servicer.breaks = True
+    servicer.free.set()
+    assert await asyncio.gather(*asking) == [True] * len(asking)
+    assert servicer.sizes == [SHARED_FROM] * 3 and servicer.streams == 1
+    assert await client.verify(proved.key, *proved.items[0])
+    assert servicer.sizes[3:] == [1] and servicer.streams == 2
+
+
+async def test_a_stream_is_ended_after_a_time(
+    told: tuple[Told, VerificationClient], proved: Proved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servicer, client = told
+    monkeypatch.setattr("services.client.verification.STREAM_SECONDS", 0.05)
+    servicer.free.clear()
+    asking = asyncio.create_task(client.verify(proved.key, *proved.items[0]))
+    await asyncio.sleep(0.2)
+    servicer.free.set()
+    assert await asking and servicer.streams == 1, "what was sent before is still answered"
+    assert await client.verify(proved.key, *proved.items[0]) and servicer.streams == 2
     assert servicer.sizes == [1, 1]
 
 

@@ -145,11 +145,23 @@ def verdicts(target: Target, running: Running, request: Any, answers: Any) -> bo
 
 
 def columns(target: Target, running: Running, request: Any, answers: Any) -> bool:
+    return _judged(target.material.example, request, answers[0])
+
+
+def stream(target: Target, running: Running, request: Any, answers: Any) -> bool:
+    """The honest message behind it has its verdicts, whatever became of it."""
+    honest, (first, behind) = target.honest[0], answers
     example: Any = target.material.example
+    refused = first.HasField("refusal")
+    return behind == honest and (refused or _judged(example.columns, request.columns, first.verdicts))
+
+
+def _judged(example: Any, request: Any, answer: Any) -> bool:
+    """Whether the verdicts are those on what was asked, of which the example's first row alone holds."""
     same_key = request.verifying_key == example.verifying_key
     right = _rows(example)[0]
     wrong = [index for index, row in enumerate(_rows(request)) if not same_key or row != right]
-    return sorted([*answers[0].invalid, *(each.index for each in answers[0].malformed)]) == wrong
+    return sorted([*answer.invalid, *(each.index for each in answer.malformed)]) == wrong
 
 
 def _rows(request: Any) -> list[tuple[bytes, bytes]]:
@@ -193,6 +205,7 @@ RIGHT: dict[str, Right] = {
     "/zkshare.v1.VerificationService/Verify": verdict,
     "/zkshare.v1.VerificationService/VerifyBatch": verdicts,
     "/zkshare.v1.VerificationService/VerifyColumns": columns,
+    "/zkshare.v1.VerificationService/VerifyStream": stream,
     "/zkshare.v1.TrusteeService/DecryptShare": same,
     "/zkshare.v1.DepartmentService/ListDatasets": same,
     "/zkshare.v1.DepartmentService/GetOpening": same,

@@ -27,7 +27,7 @@ QUICK, MANY = 3, 1000
 FEWER = {
     **dict.fromkeys(("Query", "DecryptShare", "SubmitScoreProof", "GetScore", "ListRequests"), 20),
     **dict.fromkeys(("GetQuery", "StreamEntries", "RequestScore", "Decline", "WatchRequests"), 50),
-    **dict.fromkeys(("Submit", "SubmitMany", "Verify", "VerifyBatch", "VerifyColumns"), 200),
+    **dict.fromkeys(("Submit", "SubmitMany", "Verify", "VerifyBatch", "VerifyColumns", "VerifyStream"), 200),
 }
 """The same, of methods whose exchanges need decryption, proofs, files, or requests that stay with the node."""
 

@@ -16,7 +16,8 @@ from services.api.zkshare.v1 import verification_pb2_grpc as rpc
 from services.gathering import Size
 from services.identity import Role
 from services.known_roots import KnownRoots
-from services.server import answered, channel
+from services.proving import VerificationServicer
+from services.server import Workers, answered, channel
 from services.status import retry_delay
 from services.verification import SubmissionVerifier
 from tests.services import parties
@@ -126,6 +127,55 @@ async def test_columns(stub: Any, items: list[pb.ProofItem], key: bytes) -> None
             with pytest.raises(Refused) as caught:
                 await answered(stub.VerifyColumns(bad))
             assert caught.value.check in ("malformed", "wrong_length") and column in caught.value.part
+
+
+async def test_a_stream_answers_in_order_and_outlives_refusals(
+    running: Running, stub: Any, items: list[pb.ProofItem], key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large and small messages, refused and false ones, more than are at work at a time; a full queue is a refusal."""
+    inputs = [b"".join(item.public_inputs) for item in items]
+    good = pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof, public_inputs=inputs[0])
+    many = pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof * 300, public_inputs=inputs[0] * 300)
+    false = pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof, public_inputs=inputs[1])
+    short = pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof, public_inputs=inputs[0][:-32])
+    no_key = pb.VerifyColumnsRequest(verifying_key=key[:-1], proofs=items[0].proof, public_inputs=inputs[0])
+
+    async def told(requests: list[pb.VerifyColumnsRequest]) -> list[Any]:
+        sent = iter([pb.VerifyStreamRequest(columns=request) for request in requests])
+        responses = [response async for response in stub.VerifyStream(sent)]
+        return [each.refusal.check or list(each.verdicts.invalid) for each in responses]
+
+    asked = [many, good, short, false, good, no_key, many, false] * 3
+    refused = await told([no_key])
+    assert refused[0] in ("MALFORMED", "WRONG_LENGTH")
+    assert await told(asked) == [[], [], "WRONG_LENGTH", [0], [], refused[0], [], [0]] * 3
+    monkeypatch.setattr(running.network.node._verification._gatherer, "_limit", Size(299, 1 << 26))
+    assert await told([many, good]) == ["BUSY", []]
+
+
+async def test_closing_ends_streams_that_nobody_uses(items: list[pb.ProofItem], key: bytes) -> None:
+    """So that a server that stops need not wait for them."""
+    workers, sent = Workers(), asyncio.Queue[pb.VerifyStreamRequest]()
+    servicer = VerificationServicer(workers)
+    await servicer.start()
+
+    async def requests() -> AsyncIterator[pb.VerifyStreamRequest]:
+        while True:
+            yield await sent.get()
+
+    context: Any = None
+    answers = servicer.VerifyStream(requests(), context)
+    inputs = b"".join(items[0].public_inputs)
+    columns = pb.VerifyColumnsRequest(verifying_key=key, proofs=items[0].proof, public_inputs=inputs)
+    sent.put_nowait(pb.VerifyStreamRequest(columns=columns))
+    assert (await anext(answers)).HasField("verdicts")
+    idle = asyncio.ensure_future(anext(answers, None))
+    await asyncio.sleep(0.01)
+    assert not idle.done()
+    await servicer.close()
+    assert await idle is None
+    await servicer.stop()
+    workers.close()
 
 
 async def test_columns_without_inputs_are_refused_by_length(stub: Any, items: list[pb.ProofItem], key: bytes) -> None:

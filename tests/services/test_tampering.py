@@ -54,6 +54,11 @@ NOTHING_RELIES_ON = {
     "zkshare.v1.VerifyBatchResponse.invalid": "as above",
     "zkshare.v1.VerifyColumnsResponse.invalid": "as above",
     "zkshare.v1.VerifyColumnsResponse.malformed": "as above",
+    "zkshare.v1.VerifyStreamResponse.verdicts": "as above",
+    "zkshare.v1.VerifyStreamResponse.refusal": "as above",
+    "zkshare.v1.VerificationRefusal.check": "as above",
+    "zkshare.v1.VerificationRefusal.part": "as above",
+    "zkshare.v1.VerificationRefusal.why": "as above",
     "zkshare.v1.MalformedProof.index": "as above",
     "zkshare.v1.MalformedProof.check": "as above",
     "zkshare.v1.MalformedProof.part": "as above",
@@ -216,13 +221,24 @@ class Flows:
         if (await answered(stub.VerifyBatch(request))).invalid:
             raise Refused("proof", "invalid")
 
-    async def VerificationService_VerifyColumns(self) -> None:
+    def columns(self) -> verification_pb2.VerifyColumnsRequest:
         key, item = self.network.parameters.named("filing").filing_key.to_bytes(), self.proof_item()
-        stub = verification_pb2_grpc.VerificationServiceStub(self.enterprise._channel)
         proofs, inputs = item.proof * 2, b"".join(item.public_inputs) * 2
-        request = verification_pb2.VerifyColumnsRequest(verifying_key=key, proofs=proofs, public_inputs=inputs)
-        response = await answered(stub.VerifyColumns(request))
+        return verification_pb2.VerifyColumnsRequest(verifying_key=key, proofs=proofs, public_inputs=inputs)
+
+    async def VerificationService_VerifyColumns(self) -> None:
+        stub = verification_pb2_grpc.VerificationServiceStub(self.enterprise._channel)
+        response = await answered(stub.VerifyColumns(self.columns()))
         if response.invalid or response.malformed:
+            raise Refused("proof", "invalid")
+
+    async def VerificationService_VerifyStream(self) -> None:
+        stub = verification_pb2_grpc.VerificationServiceStub(self.enterprise._channel)
+        requests = [verification_pb2.VerifyStreamRequest(columns=self.columns())] * 2
+        responses = [response async for response in streamed(stub.VerifyStream(iter(requests)))]
+        if len(responses) != 2 or any(
+            each.HasField("refusal") or each.verdicts.invalid or each.verdicts.malformed for each in responses
+        ):
             raise Refused("proof", "invalid")
 
     async def DepartmentService_ListDatasets(self) -> None:

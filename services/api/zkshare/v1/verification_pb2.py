@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from services.api.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dzkshare/v1/verification.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\"L\n\tProofItem\x12\x17\n\x05proof\x18\x01 \x01(\x0c\x42\x08\xbaH\x05z\x03h\x80\x02\x12&\n\rpublic_inputs\x18\x02 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x80\x08\"\x04z\x02h \"`\n\rVerifyRequest\x12\"\n\rverifying_key\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\x12+\n\x04item\x18\x02 \x01(\x0b\x32\x15.zkshare.v1.ProofItemB\x06\xbaH\x03\xc8\x01\x01\"\x1f\n\x0eVerifyResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\"k\n\x12VerifyBatchRequest\x12\"\n\rverifying_key\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\x12\x31\n\x05items\x18\x02 \x03(\x0b\x32\x15.zkshare.v1.ProofItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"1\n\x13VerifyBatchResponse\x12\x1a\n\x07invalid\x18\x01 \x03(\rB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"{\n\x14VerifyColumnsRequest\x12\"\n\rverifying_key\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\x12\x1c\n\x06proofs\x18\x02 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x80\x02\x18\x80\x80@\x12!\n\rpublic_inputs\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x08\"m\n\x15VerifyColumnsResponse\x12\x1a\n\x07invalid\x18\x01 \x03(\rB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12\x38\n\tmalformed\x18\x02 \x03(\x0b\x32\x1a.zkshare.v1.MalformedProofB\t\xbaH\x06\x92\x01\x03\x10\x80 \"\x86\x01\n\x0eMalformedProof\x12\x17\n\x05index\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x10\x80 \x12,\n\x05\x63heck\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,62}$\x12\x16\n\x04part\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02\x12\x15\n\x03why\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\x32\xfc\x01\n\x13VerificationService\x12?\n\x06Verify\x12\x19.zkshare.v1.VerifyRequest\x1a\x1a.zkshare.v1.VerifyResponse\x12N\n\x0bVerifyBatch\x12\x1e.zkshare.v1.VerifyBatchRequest\x1a\x1f.zkshare.v1.VerifyBatchResponse\x12T\n\rVerifyColumns\x12 .zkshare.v1.VerifyColumnsRequest\x1a!.zkshare.v1.VerifyColumnsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dzkshare/v1/verification.proto\x12\nzkshare.v1\x1a\x1b\x62uf/validate/validate.proto\"L\n\tProofItem\x12\x17\n\x05proof\x18\x01 \x01(\x0c\x42\x08\xbaH\x05z\x03h\x80\x02\x12&\n\rpublic_inputs\x18\x02 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x80\x08\"\x04z\x02h \"`\n\rVerifyRequest\x12\"\n\rverifying_key\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\x12+\n\x04item\x18\x02 \x01(\x0b\x32\x15.zkshare.v1.ProofItemB\x06\xbaH\x03\xc8\x01\x01\"\x1f\n\x0eVerifyResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\"k\n\x12VerifyBatchRequest\x12\"\n\rverifying_key\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\x12\x31\n\x05items\x18\x02 \x03(\x0b\x32\x15.zkshare.v1.ProofItemB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x08\"1\n\x13VerifyBatchResponse\x12\x1a\n\x07invalid\x18\x01 \x03(\rB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"{\n\x14VerifyColumnsRequest\x12\"\n\rverifying_key\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80\x08\x12\x1c\n\x06proofs\x18\x02 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x80\x02\x18\x80\x80@\x12!\n\rpublic_inputs\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x08\"m\n\x15VerifyColumnsResponse\x12\x1a\n\x07invalid\x18\x01 \x03(\rB\t\xbaH\x06\x92\x01\x03\x10\x80 \x12\x38\n\tmalformed\x18\x02 \x03(\x0b\x32\x1a.zkshare.v1.MalformedProofB\t\xbaH\x06\x92\x01\x03\x10\x80 \"P\n\x13VerifyStreamRequest\x12\x39\n\x07\x63olumns\x18\x01 \x01(\x0b\x32 .zkshare.v1.VerifyColumnsRequestB\x06\xbaH\x03\xc8\x01\x01\"\x93\x01\n\x14VerifyStreamResponse\x12\x35\n\x08verdicts\x18\x01 \x01(\x0b\x32!.zkshare.v1.VerifyColumnsResponseH\x00\x12\x32\n\x07refusal\x18\x02 \x01(\x0b\x32\x1f.zkshare.v1.VerificationRefusalH\x00\x42\x10\n\x07outcome\x12\x05\xbaH\x02\x08\x01\"r\n\x13VerificationRefusal\x12,\n\x05\x63heck\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,62}$\x12\x16\n\x04part\x18\x02 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02\x12\x15\n\x03why\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\"\x86\x01\n\x0eMalformedProof\x12\x17\n\x05index\x18\x01 \x01(\rB\x08\xbaH\x05*\x03\x10\x80 \x12,\n\x05\x63heck\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{0,62}$\x12\x16\n\x04part\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02\x12\x15\n\x03why\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x08\x32\xd3\x02\n\x13VerificationService\x12?\n\x06Verify\x12\x19.zkshare.v1.VerifyRequest\x1a\x1a.zkshare.v1.VerifyResponse\x12N\n\x0bVerifyBatch\x12\x1e.zkshare.v1.VerifyBatchRequest\x1a\x1f.zkshare.v1.VerifyBatchResponse\x12T\n\rVerifyColumns\x12 .zkshare.v1.VerifyColumnsRequest\x1a!.zkshare.v1.VerifyColumnsResponse\x12U\n\x0cVerifyStream\x12\x1f.zkshare.v1.VerifyStreamRequest\x1a .zkshare.v1.VerifyStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYCOLUMNSRESPONSE'].fields_by_name['invalid']._serialized_options = b'\272H\006\222\001\003\020\200 '
   _globals['_VERIFYCOLUMNSRESPONSE'].fields_by_name['malformed']._loaded_options = None
   _globals['_VERIFYCOLUMNSRESPONSE'].fields_by_name['malformed']._serialized_options = b'\272H\006\222\001\003\020\200 '
+  _globals['_VERIFYSTREAMREQUEST'].fields_by_name['columns']._loaded_options = None
+  _globals['_VERIFYSTREAMREQUEST'].fields_by_name['columns']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_VERIFYSTREAMRESPONSE'].oneofs_by_name['outcome']._loaded_options = None
+  _globals['_VERIFYSTREAMRESPONSE'].oneofs_by_name['outcome']._serialized_options = b'\272H\002\010\001'
+  _globals['_VERIFICATIONREFUSAL'].fields_by_name['check']._loaded_options = None
+  _globals['_VERIFICATIONREFUSAL'].fields_by_name['check']._serialized_options = b'\272H\032r\0302\026^[A-Z][A-Z0-9_]{0,62}$'
+  _globals['_VERIFICATIONREFUSAL'].fields_by_name['part']._loaded_options = None
+  _globals['_VERIFICATIONREFUSAL'].fields_by_name['part']._serialized_options = b'\272H\005r\003(\200\002'
+  _globals['_VERIFICATIONREFUSAL'].fields_by_name['why']._loaded_options = None
+  _globals['_VERIFICATIONREFUSAL'].fields_by_name['why']._serialized_options = b'\272H\005r\003(\200\010'
   _globals['_MALFORMEDPROOF'].fields_by_name['index']._loaded_options = None
   _globals['_MALFORMEDPROOF'].fields_by_name['index']._serialized_options = b'\272H\005*\003\020\200 '
   _globals['_MALFORMEDPROOF'].fields_by_name['check']._loaded_options = None
@@ -78,8 +88,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYCOLUMNSREQUEST']._serialized_end=566
   _globals['_VERIFYCOLUMNSRESPONSE']._serialized_start=568
   _globals['_VERIFYCOLUMNSRESPONSE']._serialized_end=677
-  _globals['_MALFORMEDPROOF']._serialized_start=680
-  _globals['_MALFORMEDPROOF']._serialized_end=814
-  _globals['_VERIFICATIONSERVICE']._serialized_start=817
-  _globals['_VERIFICATIONSERVICE']._serialized_end=1069
+  _globals['_VERIFYSTREAMREQUEST']._serialized_start=679
+  _globals['_VERIFYSTREAMREQUEST']._serialized_end=759
+  _globals['_VERIFYSTREAMRESPONSE']._serialized_start=762
+  _globals['_VERIFYSTREAMRESPONSE']._serialized_end=909
+  _globals['_VERIFICATIONREFUSAL']._serialized_start=911
+  _globals['_VERIFICATIONREFUSAL']._serialized_end=1025
+  _globals['_MALFORMEDPROOF']._serialized_start=1028
+  _globals['_MALFORMEDPROOF']._serialized_end=1162
+  _globals['_VERIFICATIONSERVICE']._serialized_start=1165
+  _globals['_VERIFICATIONSERVICE']._serialized_end=1504
 # @@protoc_insertion_point(module_scope)

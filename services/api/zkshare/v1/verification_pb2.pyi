@@ -211,6 +211,92 @@ class VerifyColumnsResponse(_message.Message):
 Global___VerifyColumnsResponse: _TypeAlias = VerifyColumnsResponse  # noqa: Y015
 
 @_typing.final
+class VerifyStreamRequest(_message.Message):
+    """VerifyStreamRequest carries what a call of VerifyColumns would."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def columns(self) -> Global___VerifyColumnsRequest:
+        """What to verify."""
+
+    def __init__(
+        self,
+        *,
+        columns: Global___VerifyColumnsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyStreamRequest: _TypeAlias = VerifyStreamRequest  # noqa: Y015
+
+@_typing.final
+class VerifyStreamResponse(_message.Message):
+    """VerifyStreamResponse carries what came of a message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdicts(self) -> Global___VerifyColumnsResponse:
+        """A verdict for each proof."""
+
+    @_builtins.property
+    def refusal(self) -> Global___VerificationRefusal:
+        """Why the message was refused. The same message in a call of VerifyColumns is told more, such as when to come again."""
+
+    def __init__(
+        self,
+        *,
+        verdicts: Global___VerifyColumnsResponse | None = ...,
+        refusal: Global___VerificationRefusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "verdicts", b"verdicts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["verdicts", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___VerifyStreamResponse: _TypeAlias = VerifyStreamResponse  # noqa: Y015
+
+@_typing.final
+class VerificationRefusal(_message.Message):
+    """VerificationRefusal says why a message was not verified."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """Name of the check in upper snake case, e.g. "BUSY"."""
+    part: _builtins.str
+    """Part that failed it, e.g. "public_inputs"."""
+    why: _builtins.str
+    """What is wrong, for people."""
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        part: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "part", b"part", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerificationRefusal: _TypeAlias = VerificationRefusal  # noqa: Y015
+
+@_typing.final
 class MalformedProof(_message.Message):
     """MalformedProof says why bytes are no proof, or no public inputs of the key."""
 

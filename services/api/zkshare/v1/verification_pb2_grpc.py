@@ -50,6 +50,11 @@ class VerificationServiceStub:
                 request_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsRequest.SerializeToString,
                 response_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsResponse.FromString,
                 _registered_method=True)
+        self.VerifyStream = channel.stream_stream(
+                '/zkshare.v1.VerificationService/VerifyStream',
+                request_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyStreamRequest.SerializeToString,
+                response_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyStreamResponse.FromString,
+                _registered_method=True)
 
 
 class VerificationServiceServicer:
@@ -78,6 +83,14 @@ class VerificationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyStream(self, request_iterator, context):
+        """VerifyStream does the same message by message, which is quicker than a call for each; answers come in the order of the
+        messages. A message that is refused does not end the stream, unless it breaks the rules of this file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VerificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +108,11 @@ def add_VerificationServiceServicer_to_server(servicer, server):
                     servicer.VerifyColumns,
                     request_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsRequest.FromString,
                     response_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyColumnsResponse.SerializeToString,
+            ),
+            'VerifyStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.VerifyStream,
+                    request_deserializer=zkshare_dot_v1_dot_verification__pb2.VerifyStreamRequest.FromString,
+                    response_serializer=zkshare_dot_v1_dot_verification__pb2.VerifyStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +197,33 @@ class VerificationService:
             '/zkshare.v1.VerificationService/VerifyColumns',
             zkshare_dot_v1_dot_verification__pb2.VerifyColumnsRequest.SerializeToString,
             zkshare_dot_v1_dot_verification__pb2.VerifyColumnsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/zkshare.v1.VerificationService/VerifyStream',
+            zkshare_dot_v1_dot_verification__pb2.VerifyStreamRequest.SerializeToString,
+            zkshare_dot_v1_dot_verification__pb2.VerifyStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

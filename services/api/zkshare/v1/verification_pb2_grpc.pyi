@@ -41,6 +41,10 @@ class VerificationServiceStub:
     """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
     among them. Proofs and inputs come joined, which is the quickest way.
     """
+    VerifyStream: _grpc.StreamStreamMultiCallable[_verification_pb2.VerifyStreamRequest, _verification_pb2.VerifyStreamResponse]
+    """VerifyStream does the same message by message, which is quicker than a call for each; answers come in the order of the
+    messages. A message that is refused does not end the stream, unless it breaks the rules of this file.
+    """
 
 @_typing.type_check_only
 class VerificationServiceAsyncStub(VerificationServiceStub):
@@ -54,6 +58,10 @@ class VerificationServiceAsyncStub(VerificationServiceStub):
     VerifyColumns: _aio.UnaryUnaryMultiCallable[_verification_pb2.VerifyColumnsRequest, _verification_pb2.VerifyColumnsResponse]  # type: ignore[assignment]
     """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
     among them. Proofs and inputs come joined, which is the quickest way.
+    """
+    VerifyStream: _aio.StreamStreamMultiCallable[_verification_pb2.VerifyStreamRequest, _verification_pb2.VerifyStreamResponse]  # type: ignore[assignment]
+    """VerifyStream does the same message by message, which is quicker than a call for each; answers come in the order of the
+    messages. A message that is refused does not end the stream, unless it breaks the rules of this file.
     """
 
 class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -83,6 +91,16 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_verification_pb2.VerifyColumnsResponse, _abc.Awaitable[_verification_pb2.VerifyColumnsResponse]]:
         """VerifyColumns checks many proofs, of several callers perhaps, against one key: a verdict for each, the malformed ones
         among them. Proofs and inputs come joined, which is the quickest way.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_verification_pb2.VerifyStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_verification_pb2.VerifyStreamResponse], _abc.AsyncIterator[_verification_pb2.VerifyStreamResponse]]:
+        """VerifyStream does the same message by message, which is quicker than a call for each; answers come in the order of the
+        messages. A message that is refused does not end the stream, unless it breaks the rules of this file.
         """
 
 def add_VerificationServiceServicer_to_server(servicer: VerificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
