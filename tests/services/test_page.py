@@ -79,6 +79,13 @@ async def test_a_receipt_is_verified_in_plain_words(page: Page, running: Running
     await page.set_input_files("#file", [file])  # type: ignore[arg-type]
     await page.wait_for_selector("#verdict.bad")
     assert "does not hold" in await page.inner_text("#verdict")
+    assert "It was altered after it was signed" in await page.inner_text("#verdict")
+    for cut in (content[:2000], b"", b"\xff"):
+        file["buffer"] = cut
+        await page.set_input_files("#file", [file])  # type: ignore[arg-type]
+        await page.get_by_text("This file is not a whole receipt of a query.").wait_for()
+        assert await page.get_attribute("#verdict", "class") == "bad"
+        await page.evaluate("verdict(true, '', [])")
 
 
 async def test_a_file_can_be_dropped(page: Page, running: Running) -> None:
@@ -104,6 +111,10 @@ async def test_the_keyboard_reaches_everything(page: Page) -> None:
 async def test_no_screen_is_too_narrow(page: Page, width: int) -> None:
     await page.set_viewport_size({"width": width, "height": 800})
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    tables = await page.evaluate(
+        "[...document.querySelectorAll('.wide')].map((each) => each.scrollWidth - each.clientWidth)"
+    )
+    assert tables == [0, 0, 0]  # nothing hides behind an edge, a receipt's link least of all
 
 
 async def test_markup_in_a_receipt_stays_text(page: Page) -> None:

@@ -12,15 +12,16 @@ function cell(content, kind = "") {
 }
 
 function fill(id, rows, empty) {
-  const body = find(id);
+  const body = find(id), titles = [...body.parentElement.querySelectorAll("th")].map((title) => title.textContent);
   body.replaceChildren();
   if (rows.length === 0) {
     const nothing = cell(empty, "none");
-    nothing.colSpan = body.parentElement.querySelectorAll("th").length;
+    nothing.colSpan = titles.length;
     rows = [[nothing]];
   }
   for (const row of rows) {
     const line = document.createElement("tr");
+    row.forEach((each, place) => { if (each.className !== "none") each.dataset.title = titles[place]; });
     line.append(...row);
     body.append(line);
   }
@@ -61,7 +62,7 @@ function show(data) {
   ]), "No head of the log stands on the ledger yet.");
   const waiting = data.log.size - data.log.anchored;
   find("log").textContent = `${data.log.size} entries` + (waiting > 0 ? `, ${waiting} of them not on the ledger yet.` : ", all of them on the ledger.");
-  find("status").textContent = `As of ${new Date().toLocaleTimeString()}; renewed every 10 seconds.`;
+  find("status").textContent = `As of ${new Date().toISOString().slice(11, 19)} UTC; renewed every 10 seconds.`;
 }
 
 async function renew() {
@@ -74,10 +75,26 @@ async function renew() {
   }
 }
 
+// What a failed check means, where its own words are for those who know the format.
+const MEANING = {
+  bad_signature: "It was altered after it was signed, or that party never signed it.",
+  not_issued_by_authority: "It is of another network: nobody of this one signed it.",
+  not_anchored: "The ledger of this network does not hold what it says.",
+  revoked: "Its signer's certificate had been taken back.",
+};
+
+function refused(data) {
+  const detail = `${data.part}: ${data.why} (${data.check})`;
+  if (data.check !== "malformed") return ["This receipt does not hold.", [MEANING[data.check], detail]];
+  return ["This file is not a whole receipt of a query.", [
+    "It was cut off or changed on its way, or it is something else. Receipts of filings and of scores are checked with "
+    + "zkshare receipt verify.", detail]];
+}
+
 function verdict(good, title, lines) {
   const place = find("verdict"), strong = document.createElement("strong"), list = document.createElement("ul");
   strong.textContent = title;
-  for (const line of lines) {
+  for (const line of lines.filter(Boolean)) {
     const item = document.createElement("li");
     item.textContent = line.trim();
     list.append(item);
@@ -94,7 +111,7 @@ async function verify(file) {
     if (!response.ok) throw new Error(await response.text());
     const data = await response.json();
     if (data.valid) verdict(true, "This receipt holds.", data.lines.map((line) => line.replace(/^valid: /, "")));
-    else verdict(false, "This receipt does not hold.", [`${data.part}: ${data.why}`, `failed check: ${data.check}`]);
+    else verdict(false, ...refused(data));
   } catch (error) {
     verdict(false, "It could not be checked.", [error.message]);
   }
