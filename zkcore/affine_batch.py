@@ -66,18 +66,21 @@ def aligned_points(count: int, words: int) -> Points:
     return room[first : first + 2 * words * count].reshape(count, 2, words)
 
 
+def work_shape(count: int, words: int) -> tuple[int, int]:
+    """The shape of the memory in which :func:`add_points` works for up to ``count`` sums."""
+    return min(count, BATCH) + PADDING, ROOM * words
+
+
 def add_points(
-    left: Points, p: References, right: Points, q: References, out: Points, place: References, count: int
+    left: Points, p: References, right: Points, q: References, out: Points, place: References, count: int, work: Points
 ) -> None:
     """``out[place[k]] = left[p[k]] + right[q[k]]`` for every k below ``count``.
 
     Points are ``uint64[n, 2, 4]`` or, of G2, ``uint64[n, 2, 8]``; for references see :mod:`zkcore.affine`. ``out`` may
-    be one of the others where no sum reads what another one writes. The last three arrays of numbers have room for
-    :data:`PADDING` more entries.
+    be one of the others where no sum reads what another one writes. ``p``, ``q`` and ``place`` have room for
+    :data:`PADDING` more entries; ``work`` is uint64 of :func:`work_shape`, and left as it happens to be.
     """
-    words = left.shape[2]
-    work = np.empty((min(count, BATCH) + PADDING, ROOM * words), np.uint64)
-    (_add_g1 if words == 4 else _add_g2)(left, p, right, q, out, place, count, work)
+    (_add_g1 if left.shape[2] == 4 else _add_g2)(left, p, right, q, out, place, count, work)
 
 
 def copy_points(points: Points, references: References, out: Points, place: References, count: int) -> None:

@@ -10,14 +10,17 @@ Equal and opposite points and the neutral element are rare, and left to the addi
 from typing import Any
 
 import numpy as np
+from numba.extending import overload
 
 from zkcore import affine
 from zkcore.bn254 import P
-from zkcore.curve import reciprocal
-from zkcore.field_lanes import WIDTH, mask_bits, mask_from_bits
+from zkcore.field import fp_zero, invert_rows
+from zkcore.field_lanes import WIDTH, gather, mask_bits, mask_from_bits, scatter
 from zkcore.kernel import inner
 from zkcore.lane_points import lanes_of, load_points, prefetch_points, same_limbs, store_points
+from zkcore.lane_sums import four_products, loose_difference, minus_both
 from zkcore.number import constant, load, one, select, square, store, zero
+from zkcore.tower import Fp2Type, conjugate, imaginary_part, real_part, scale
 
 BATCH = 4096
 """Sums that share an inversion of eight lanes."""
@@ -27,7 +30,36 @@ ROOM = 2
 _AHEAD = 6
 """Groups of sums between asking memory for points and their use."""
 
-_quarter = constant(pow(4, -1, P))
+_scaled_quarter = constant(pow(4 << 512, -1, P))
+
+
+@inner
+def _invert_lanes(a: Any) -> Any:
+    """2^512 / a for each lane, none zero, with one inversion of a single element.
+
+    It works on the canonical integers as if they were Montgomery forms, hence the factor.
+    """
+    rows, scratch = np.empty((WIDTH, 4), np.uint64), np.empty((WIDTH, 4), np.uint64)
+    scatter(rows, 0, 1, a)
+    invert_rows(fp_zero(), rows, scratch)
+    return gather(a, rows, 0, 1)
+
+
+def _scaled_reciprocal(a: Any) -> Any:
+    """2^512 / a in Fp or Fp2, for each lane, none zero."""
+    raise NotImplementedError("only kernels can call this")
+
+
+@overload(_scaled_reciprocal)
+def _scaled_reciprocal_in_kernels(a: Any) -> Any:
+    def of_fp(a: Any) -> Any:
+        return _invert_lanes(a)
+
+    def of_fp2(a: Any) -> Any:
+        x, y = real_part(a), imaginary_part(a)
+        return scale(conjugate(a), _invert_lanes(x * x + y * y))
+
+    return of_fp2 if isinstance(a, Fp2Type) else of_fp
 
 
 @inner
@@ -55,21 +87,19 @@ def add_batch(
         unfit = same_limbs(x1, x2) | same_limbs(x1, zero(x1)) | same_limbs(x2, zero(x1))
         flags[group] = mask_bits(unfit)
         rare |= flags[group]
-        product = product * select(unfit, one(x1), x2 - x1)
+        product = product * select(unfit, one(x1), loose_difference(x2, x1))
     if rare != np.uint64(0):
         _add_rare(like, left, p, right, q, out, place, begin, end, flags)
-    inverted = reciprocal(product) * _quarter(product)
+    inverted = _scaled_reciprocal(product) * _scaled_quarter(product)
     for group in range(groups - 1, -1, -1):
         at = begin + WIDTH * group
         unfit = mask_from_bits(wide, flags[group])
         x1, y1 = load_points(wide, left, p, at)
         x2, y2 = load_points(wide, right, q, at)
-        slope = (y2 - y1) * (inverted * load(wide, work, group))
-        inverted = inverted * select(unfit, one(x1), x2 - x1)
-        x = square(slope) - x1 - x2
-        rise = slope * (x1 - x)
-        rise = rise + rise
-        store_points(out, place, at, x, rise + rise - y1, unfit)
+        slope = loose_difference(y2, y1) * (inverted * load(wide, work, group))
+        inverted = inverted * select(unfit, one(x1), loose_difference(x2, x1))
+        x = minus_both(square(slope), x1, x2)
+        store_points(out, place, at, x, four_products(slope, x1, x) - y1, unfit)
 
 
 @inner

@@ -133,12 +133,12 @@ class LaneFieldType(NumberType):
     def _settled(self, builder: Any, total: list[Any], lowest: int) -> Any:
         """``total`` less the multiple of p that leaves at least 0 and less than 5p/3.
 
-        The top limb lies in [2^45 k, 2^45 (k + 1)) for one of eight k from ``lowest`` on; the limbs below are the sum
-        or difference of two that are below 2^52, so that they add between -2^208 and 2^209. The multiple is
-        floor((2^253 k - 2^208) / p), which leaves less than p + 2^253 + 2^210.
+        The top limb lies in [2^45 k, 2^45 (k + 1)) for one of eight k from ``lowest`` on; the limbs below are sums and
+        differences of two or three that are below 2^52, so that they add between -2^209 and 2^209. The multiple is
+        floor((2^253 k - 2^209) / p), which leaves less than p + 2^253 + 2^210.
         """
         unit = 1 << RADIX * (LIMBS - 1)
-        multiples = {k % WIDTH: ((k << 45) - 1) * unit // self.modulus for k in range(lowest, lowest + WIDTH)}
+        multiples = {k % WIDTH: ((k << 45) - 2) * unit // self.modulus for k in range(lowest, lowest + WIDTH)}
         parts = [_signed_limbs(-multiples[k] * self.modulus) for k in range(WIDTH)]
         place = builder.ashr(total[-1], _splat(45))
         permute = _intrinsic(builder, "llvm.x86.avx512.permvar.di.512", _VECTOR, [_VECTOR, _VECTOR])
@@ -153,6 +153,23 @@ class LaneFieldType(NumberType):
 
     def subtract(self, builder: Any, a: Any, b: Any) -> Any:
         return self._settled(builder, _each(builder.sub, _unpack(builder, a), _unpack(builder, b)), -4)
+
+    def negative(self, builder: Any, a: Any) -> Any:
+        """p - a, for a not above p."""
+        return _pack(builder, _carried(builder, _each(builder.sub, _limbs(self.modulus), _unpack(builder, a))))
+
+    def loose_difference(self, builder: Any, a: Any, b: Any, shift: int = 0) -> Any:
+        """(a - b + 2p) 2^shift, above p/3 2^shift and below 11p/3 2^shift: a factor of one product."""
+        total = _each(builder.sub, _unpack(builder, a), _unpack(builder, b))
+        total = _each(builder.add, total, _limbs(2 * self.modulus))
+        if shift:
+            total = [builder.shl(limb, _splat(shift)) for limb in total]
+        return _pack(builder, _carried(builder, total))
+
+    def minus_both(self, builder: Any, a: Any, b: Any, c: Any) -> Any:
+        """a - b - c, for b and c not above p."""
+        total = _each(builder.sub, _unpack(builder, a), _unpack(builder, b))
+        return self._settled(builder, _each(builder.sub, total, _unpack(builder, c)), -4)
 
     def nine_times(self, builder: Any, a: Any, b: Any, sign: int) -> Any:
         """9a + b or, for a negative ``sign``, 9a - b.

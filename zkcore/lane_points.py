@@ -66,6 +66,11 @@ def _references(context: Any, builder: Any, array_type: Any, array: Any, at: Any
     return builder.load(builder.bitcast(place, _VECTOR.as_pointer()), align=8)
 
 
+def _reference(context: Any, builder: Any, array_type: Any, array: Any, at: Any, lane: int) -> Any:
+    """One of the eight, loaded by itself: taking it out of the register costs more."""
+    return builder.load(_address(context, builder, array_type, array, builder.add(at, _WORD(lane))))
+
+
 def _is_references(array: Any) -> bool:
     return isinstance(array, types.Array) and array.dtype == types.int64 and array.layout == "C"
 
@@ -84,7 +89,7 @@ def load_points(typingctx: Any, like: Any, points: Any, references: Any, at: Any
         for block in range(blocks):
             rows = []
             for lane in range(WIDTH):
-                index = builder.ashr(builder.extract_element(named, _INDEX(lane)), _WORD(1))
+                index = builder.ashr(_reference(context, builder, references, names, first, lane), _WORD(1))
                 word = builder.add(builder.mul(index, _WORD(8 * blocks)), _WORD(8 * block))
                 place = _address(context, builder, points, array, word)
                 rows.append(builder.load(builder.bitcast(place, _VECTOR.as_pointer()), align=8))
@@ -92,7 +97,8 @@ def load_points(typingctx: Any, like: Any, points: Any, references: Any, at: Any
             parts += [_base(like).from_words(builder, columns[:4]), _base(like).from_words(builder, columns[4:])]
         x, y = parts if blocks == 1 else (like.join(builder, *parts[:2]), like.join(builder, *parts[2:]))
         odd = builder.icmp_unsigned("!=", builder.and_(named, _VECTOR([1] * WIDTH)), _VECTOR([0] * WIDTH))
-        negative = like.subtract(builder, like.constant(0), y)
+        opposite = [_base(like).negative(builder, part) for part in _parts(builder, like, y)]
+        negative = opposite[0] if blocks == 1 else like.join(builder, *opposite)
         y = like.choose(builder, builder.bitcast(odd, _MASK), negative, y)
         return context.make_tuple(builder, signature.return_type, [x, y])
 
@@ -107,13 +113,12 @@ def prefetch_points(typingctx: Any, like: Any, points: Any, references: Any, at:
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, array, names, first = arguments
-        named = _references(context, builder, references, names, first)
         blocks = len(_parts(builder, like, like.constant(0)))
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         signature_ = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         fetch = cgutils.get_or_insert_function(builder.module, signature_, "llvm.prefetch.p0i8")
         for lane in range(WIDTH):
-            index = builder.ashr(builder.extract_element(named, _INDEX(lane)), _WORD(1))
+            index = builder.ashr(_reference(context, builder, references, names, first, lane), _WORD(1))
             row = builder.mul(index, _WORD(8 * blocks))
             for word in (*range(0, 8 * blocks, 8), 8 * blocks - 1):  # the last, as rows may begin within a line
                 place = _address(context, builder, points, array, builder.add(row, _WORD(word)))
@@ -131,14 +136,13 @@ def store_points(typingctx: Any, points: Any, places: Any, at: Any, x: Any, y: A
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, names, first, x_value, y_value, skipped = arguments
-        named = _references(context, builder, places, names, first)
         numbers = [*_parts(builder, x, x_value), *_parts(builder, y, y_value)]
         blocks = len(numbers) // 2
         nowhere = cgutils.alloca_once(builder, _VECTOR)
         for block in range(blocks):
             left, right = (_base(x).to_words(builder, number) for number in numbers[2 * block : 2 * block + 2])
             for lane, row in enumerate(transposed(builder, [*left, *right])):
-                index = builder.extract_element(named, _INDEX(lane))
+                index = _reference(context, builder, places, names, first, lane)
                 word = builder.add(builder.mul(index, _WORD(8 * blocks)), _WORD(8 * block))
                 place = builder.bitcast(_address(context, builder, points, array, word), _VECTOR.as_pointer())
                 bit = builder.trunc(builder.lshr(skipped, _MASK(lane)), ir.IntType(1))
@@ -155,12 +159,11 @@ def same_limbs(typingctx: Any, a: Any, b: Any) -> Any:
         return None
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        same = None
+        differing = _VECTOR([0] * WIDTH)
         for left, right in zip(*(_parts(builder, a, value) for value in arguments), strict=True):
             for limb in range(left.type.count):
                 pair = builder.extract_value(left, limb), builder.extract_value(right, limb)
-                equal = builder.icmp_unsigned("==", *pair)
-                same = equal if same is None else builder.and_(same, equal)
-        return builder.bitcast(same, _MASK)
+                differing = builder.or_(differing, builder.xor(*pair))
+        return builder.bitcast(builder.icmp_unsigned("==", differing, _VECTOR([0] * WIDTH)), _MASK)
 
     return lane_mask(a, b), emit

@@ -8,16 +8,18 @@ tasks for a pool of threads. The scalars of short sums are halved by an endomorp
 Not constant-time: time and memory access follow the scalars.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.affine import is_neutral_row
-from zkcore.affine_batch import PADDING, add_points, aligned_points, copy_points
+from zkcore.affine_batch import PADDING, add_points, aligned_points, copy_points, work_shape
 from zkcore.buckets import BUCKET_COST, sum_buckets
 from zkcore.curve import (
     G1Point,
@@ -47,6 +49,8 @@ _NARROWEST_WINDOW, _WIDEST_WINDOW = 4, 15
 _MOST_HALVED = 1 << 10
 """Sums of more terms are as quick or quicker with whole scalars. Half as many windows save the sums over their buckets,
 but the first point of a bucket costs no addition, so that half as many buckets cost nearly what they save."""
+_LINE = 64
+"""Bytes of a line of the cache."""
 _TASK_POINTS = 1 << 15
 """Windows are taken together up to so many points, and their buckets apart from so many on, so that batches are large
 and their sums stay in fast memory."""
@@ -183,26 +187,73 @@ def _blocks(start: NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(pairwise(np.unique([*marks, len(start) - 1]).tolist()))
 
 
-def _sum_windows(points: Rows, digits: NDArray[np.int16], buckets: int, sums: Rows) -> None:
+class _Room:
+    """Memory from which one task after the other takes its arrays."""
+
+    def __init__(self, size: int) -> None:
+        self._bytes = np.empty(size, np.uint8)
+        self.clear()
+
+    def clear(self) -> None:
+        """All that was taken is free again."""
+        self._used = -self._bytes.ctypes.data % _LINE
+
+    def take(self, count: int, kind: Any = np.int64) -> Any:
+        """An array that no other one shares a line of the processor's cache with; what it holds is left over."""
+        start, size = self._used, count * np.dtype(kind).itemsize
+        self._used += -(-size // _LINE) * _LINE
+        whole = self._used <= len(self._bytes)
+        return self._bytes[start : start + size].view(kind) if whole else np.empty(count, kind)
+
+    def points(self, count: int, words: int) -> Rows:
+        """So many points."""
+        rows: Rows = self.take(2 * words * count, np.uint64).reshape(count, 2, words)
+        return rows
+
+
+class Rooms:
+    """Memory in which tasks of sums work, of up to ``size`` bytes for each task that runs at once.
+
+    Asking the system for it anew each time would cost a short sum a fifth of its time.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size, self._free = size, list[_Room]()
+
+    @contextmanager
+    def one(self) -> Iterator[_Room]:
+        """A room for one task."""
+        try:
+            room = self._free.pop()
+        except IndexError:
+            room = _Room(self._size)
+        yield room
+        self._free.append(room)
+
+
+def _sum_windows(points: Rows, digits: NDArray[np.int16], buckets: int, sums: Rows, room: _Room) -> None:
     """Row k of ``sums``, a projective point, becomes the sum of the points times row k of ``digits``."""
+    room.clear()
     all_buckets = digits.shape[0] * buckets
-    references, start = np.empty(digits.size, np.int64), np.empty(all_buckets + 2, np.int64)
+    references, start = room.take(digits.size), room.take(all_buckets + 2)
     _sort(digits, buckets, references, start)
     blocks = _blocks(start)
     most = max((int(start[end] - start[first]) for first, end in blocks), default=0)
     widest = max((end - first for first, end in blocks), default=0)
-    p, q, pair_place = (np.empty(most // 2 + PADDING, np.int64) for _ in range(3))
-    single, single_place = (np.empty(min(most, widest), np.int64) for _ in range(2))
+    p, q, pair_place = (room.take(most // 2 + PADDING) for _ in range(3))
+    single, single_place = (room.take(min(most, widest)) for _ in range(2))
     words = points.shape[2]
-    rooms = aligned_points((most + widest) // 2 + 1, words), aligned_points((most + 3 * widest) // 4 + 1, words)
-    filled = aligned_points(min(int(start[-1]), all_buckets), words)
+    rooms = room.points((most + widest) // 2 + 1, words), room.points((most + 3 * widest) // 4 + 1, words)
+    filled = room.points(min(int(start[-1]), all_buckets), words)
+    work_rows, work_words = work_shape(most // 2, words)
+    work = room.take(work_rows * work_words, np.uint64).reshape(work_rows, work_words)
     written = 0
     for first, end in blocks:
         named, local = references[start[first] : start[end]], start[first - 1 : end + 1] - start[first]
         source, (out, spare) = points, rooms
         while True:
             pairs, singles, fullest = _pair(named, local, p, q, pair_place, single, single_place)
-            add_points(source, p, source, q, out, pair_place, pairs)
+            add_points(source, p, source, q, out, pair_place, pairs, work)
             copy_points(source, single, out, single_place, singles)
             if fullest <= 1:
                 break
@@ -292,9 +343,9 @@ def task_bytes(group: Group[Any], count: int) -> int:
     windows = min(max(1, _TASK_POINTS // max(1, terms)), _windows(bits, _NARROWEST_WINDOW))
     entries, buckets = windows * terms, windows << (_best_window(dense) - 1)
     point = 64 * group.coordinates
-    indices = 8 * (entries + 2 * buckets) + 3 * 4 * entries + 16 * min(entries, buckets)
+    indices = 8 * (entries + buckets + 2) + 3 * 4 * entries + 16 * min(entries, buckets)
     rooms = (entries + buckets) // 2 + (entries + 3 * buckets) // 4 + min(entries, buckets) + 5
-    return indices + point * rooms + 8 * PADDING * 3
+    return indices + point * rooms + 8 * prod(work_shape(entries // 2, 4 * group.coordinates)) + 16 * _LINE
 
 
 class MultiScalarSum:
@@ -308,12 +359,15 @@ class MultiScalarSum:
         Of the group, in Montgomery form, ``uint64[n, 2, 4]`` or ``uint64[n, 2, 2, 4]``, zeros for the neutral element.
     scalars
         Canonical, ``uint64[n, 4]``, below 2^254.
+    rooms
+        Memory shared with other sums; of its own without it.
     """
 
-    def __init__(self, group: Group[Any], points: Rows, scalars: Rows) -> None:
+    def __init__(self, group: Group[Any], points: Rows, scalars: Rows, rooms: Rooms | None = None) -> None:
         if (scalars[:, 3] >> np.uint64(SCALAR_BITS - 192)).any():
             raise ValueError("a scalar has more than 254 bits")
         self._group, self._scalars = group, scalars
+        self._rooms = rooms or Rooms(task_bytes(group, len(points)))
         self._points = points.reshape(len(points), 2, 4 * group.coordinates)
 
     def tasks(self) -> list[Task]:
@@ -347,7 +401,8 @@ class MultiScalarSum:
 
         def task(part: slice) -> Task:
             def sum_part() -> None:
-                _sum_windows(points, digits[part], 1 << (width - 1), windows[part])
+                with self._rooms.one() as room:
+                    _sum_windows(points, digits[part], 1 << (width - 1), windows[part], room)
                 ended()
 
             return sum_part

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkcore.affine_batch import PADDING, add_points
+from zkcore.affine_batch import PADDING, add_points, work_shape
 from zkcore.groups import Group
 from zkcore.kernel import kernel
 from zkcore.msm import SCALAR_BITS, signed_digits
@@ -30,6 +30,7 @@ def _fill(table: Rows) -> None:
     """
     half = 1 << (_WIDTH - 1)
     p, q, place = (np.zeros(half + PADDING, np.int64) for _ in range(3))
+    work = np.empty(work_shape(half, table.shape[2]), np.uint64)
     for block in range(0, len(table), half):
         for step in range(_WIDTH if block + half < len(table) else _WIDTH - 1):
             known = 1 << step
@@ -37,7 +38,7 @@ def _fill(table: Rows) -> None:
             p[:count] = np.arange(block + known - count, block + known) << 1
             q[:count] = (block + known - 1) << 1
             place[:count] = np.arange(block + known, block + known + count)
-            add_points(table, p, table, q, table, place, count)
+            add_points(table, p, table, q, table, place, count, work)
 
 
 @kernel
@@ -77,12 +78,13 @@ class FixedBase:
         signed_digits(scalars, _WIDTH, digits)
         rows = out.reshape(len(scalars), 2, self._table.shape[2])
         rows[:] = 0
+        work = np.empty(work_shape(min(len(rows), _TOGETHER), rows.shape[2]), np.uint64)
         for begin in range(0, len(rows), _TOGETHER):
             part = rows[begin : begin + _TOGETHER]
             p, q, place = (np.empty(len(part) + PADDING, np.int64) for _ in range(3))
             for window, row in enumerate(digits):
                 count = _choose(row[begin : begin + _TOGETHER], window << (_WIDTH - 1), p, q, place)
-                add_points(part, p, self._table, q, part, place, count)
+                add_points(part, p, self._table, q, part, place, count, work)
 
     def tasks(self, scalars: Rows, out: Rows, size: int = _TOGETHER) -> list[Task]:
         """:meth:`multiply` cut into calls of at most ``size`` scalars, for a pool of threads."""

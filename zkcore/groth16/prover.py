@@ -31,7 +31,7 @@ from zkcore.groth16.proving_key import KeySize, ProvingKey
 from zkcore.groups import Group, g1, g2
 from zkcore.kernel import kernel
 from zkcore.limbs import from_limbs
-from zkcore.msm import MultiScalarSum, held_bytes, task_bytes
+from zkcore.msm import MultiScalarSum, Rooms, held_bytes, task_bytes
 from zkcore.ntt import domain, domain_bytes
 from zkcore.r1cs import R1CS, SparseMatrix, encode_witness
 from zkcore.tasks import Progress, Task, after, pool, run
@@ -55,17 +55,26 @@ def _quotient(a: object, b: object, c: object) -> None:
         store(a, i, fr_load(a, i) * fr_load(b, i) - fr_load(c, i))
 
 
+def _sums(size: KeySize) -> list[tuple[Group[Any], int]]:
+    """The groups of a proof's sums, and how many terms each has."""
+    n_private = size.n_wires - size.n_public - 1
+    return [*((group, size.n_wires) for group in (g2, g1, g1)), (g1, n_private), (g1, 1 << size.domain_bits)]
+
+
+def _room_bytes(size: KeySize) -> int:
+    """What any task of the sums takes."""
+    return max(task_bytes(group, count) for group, count in _sums(size))
+
+
 def memory_needed(size: KeySize, threads: int = 1) -> int:
     """Bytes that :func:`prove` takes at most with a key of that size, besides the key and the witness.
 
     Arrays and roots of unity on the domain, copies of the witness, for each thread a sum that has begun and
     the buckets of a largest one, another sum whose turn came early, and the prepared verifying key.
     """
-    domain_size = 1 << size.domain_bits
-    sums: list[tuple[Group[Any], int]] = [(g2, size.n_wires), (g1, size.n_wires), (g1, size.n_wires)]
-    sums += [(g1, size.n_wires - size.n_public - 1), (g1, domain_size)]
+    domain_size, sums = 1 << size.domain_bits, _sums(size)
     held = sorted((held_bytes(group, count) for group, count in sums), reverse=True)
-    tasks = threads * max(task_bytes(group, count) for group, count in sums)
+    tasks = threads * _room_bytes(size)
     transforms = domain_bytes(size.domain_bits) + 32 * (3 * domain_size + 2 * size.n_wires)
     prepared = 90_000 * (size.n_public + 2)
     return transforms + sum(held[: threads + 1]) + tasks + prepared + _SMALL_THINGS
@@ -174,11 +183,12 @@ def prove(
         raise WrongLength("witness", why)
     wires = encode_witness(witness, key.n_wires)
     values = np.zeros((3, 1 << key.domain_bits, 4), np.uint64)
-    sum_a = MultiScalarSum(g1, key.points_a, witness)
-    sum_b = MultiScalarSum(g1, key.points_b, witness)
-    sum_b2 = MultiScalarSum(g2, key.points_b2, witness)
-    sum_c = MultiScalarSum(g1, key.points_c, witness[key.n_public + 1 :])
-    sum_h = MultiScalarSum(g1, key.points_h, values[0])
+    rooms = Rooms(_room_bytes(key.size))
+    sum_a = MultiScalarSum(g1, key.points_a, witness, rooms)
+    sum_b = MultiScalarSum(g1, key.points_b, witness, rooms)
+    sum_b2 = MultiScalarSum(g2, key.points_b2, witness, rooms)
+    sum_c = MultiScalarSum(g1, key.points_c, witness[key.n_public + 1 :], rooms)
+    sum_h = MultiScalarSum(g1, key.points_h, values[0], rooms)
     tasks = _quotient_tasks(key, wires, values, sum_h.tasks)
     for total in (sum_b2, sum_a, sum_b, sum_c):
         tasks += total.tasks()
