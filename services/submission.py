@@ -40,6 +40,8 @@ BATCH = 256
 """Records verified together."""
 QUEUE = Size(1024, 1 << 26)
 """Records that may wait, and their bytes; more is refused as Busy."""
+GATHER_SECONDS = 0.02
+"""How long the first record of a batch waits for others: about what a batch costs whatever it holds."""
 AHEAD = 64
 """Records of one stream that may wait at a time."""
 
@@ -62,7 +64,9 @@ class Intake:
         self._verifier = verifier
         self._identity = identity
         self._appending = threading.Lock()
-        self._gatherer = Gatherer[bytes, bytes](self._take, lambda body: Size(1, len(body)), workers, BATCH, QUEUE)
+        self._gatherer = Gatherer[bytes, bytes](
+            self._take, lambda body: Size(1, len(body)), workers, BATCH, QUEUE, GATHER_SECONDS
+        )
 
     async def start(self) -> None:
         """Begins to take records."""
