@@ -6,6 +6,7 @@ party (the first 32 hexadecimal digits of the URI's SHA-256, then ``.zkshare.int
 server authentication.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -142,10 +143,16 @@ class CertificateAuthority(Authority):
         return cls(authority._certificate, read_key(directory / KEY_FILE))
 
 
+HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-zA-Z0-9_-]{1,63}(\.[a-zA-Z0-9_-]{1,63})*")
+"""A host name (RFC 1123), with the underscore that some have."""
+
+
 def _host_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:
+        if not HOST_NAME.fullmatch(host):
+            raise Malformed("host", f"{host!r} is neither an address nor a host's name") from None
         return x509.DNSName(host)
 
 

@@ -17,7 +17,7 @@ import platformdirs
 from circuits.constraints import Circuit
 from services.files import private_map, replaced, write_atomically
 from zkcore.errors import Malformed
-from zkcore.formats import mapped_key
+from zkcore.formats import mapped_key, zkey
 from zkcore.groth16 import ProvingKey, VerifyingKey, setup
 
 Progress = Callable[[float], None]
@@ -83,6 +83,24 @@ def circuit_keys(circuit: Circuit, progress: Progress | None = None, directory: 
         file.writelines(mapped_key.chunks(proving_key))
     write_atomically(folder / VERIFYING_KEY, verifying_key.to_bytes())
     return CircuitKeys(proving_key, verifying_key, "development setup, made now")
+
+
+def take_key(circuit: Circuit, ceremony: memoryview, directory: Path) -> VerifyingKey:
+    """Keeps the key that a ceremony ended with (a .zkey) as a circuit's, and returns its verifying key.
+
+    Raises
+    ------
+    zkcore.errors.Refused
+        It is another circuit's, or damaged, or the directory has keys of this circuit.
+    """
+    folder = folder_of(circuit, directory)
+    if (folder / VERIFYING_KEY).exists():
+        raise Malformed(str(folder), "there are keys of this circuit; keys are never overwritten, name another folder")
+    with replaced(folder / PROVING_KEY) as file:
+        file.writelines(zkey.convert(ceremony, circuit.r1cs(), os.cpu_count() or 1))
+    key = mapped_key.read(private_map(folder / PROVING_KEY)).verifying_key
+    write_atomically(folder / VERIFYING_KEY, key.to_bytes())
+    return key
 
 
 def folder_of(circuit: Circuit, directory: Path) -> Path:

@@ -33,7 +33,7 @@ ADVICE = {
     "outside_validity": "renew the certificate (zkshare authority request, then sign), or set this machine's clock",
     "revoked": "a revoked identity is of no use: have the authority sign a new one (zkshare authority request)",
     "wrong_contract": "is the registry's address right, and of this version? zkshare registry deploy makes a new one",
-    "not_permitted": "ask the operator and the trustees for the right, or show another identity",
+    "not_permitted": "ask whoever gives this right: operator and trustees, on the ledger its administrator",
     "atom_too_small": "ask about groups that differ from earlier answers by more records, or at the earlier head",
     "expired": "is the enterprise's name right, and does its agent run? zkshare enterprise --config enterprise.toml",
     "already_submitted": "the log holds another record of this subject and period; it cannot be replaced",
@@ -79,6 +79,8 @@ def telling(as_json: bool) -> Iterator[None]:
         malformed(as_json, advised(refused, str(refused)), "refused", check=refused.check, part=refused.part)
     except ValueError as error:  # a file that cannot be read, as services.cli.output says it
         malformed(as_json, str(error))
+    except FileExistsError as error:
+        malformed(as_json, f"{error.filename}: exists already; keys are never overwritten, name another place")
     except OSError as error:
         malformed(as_json, f"{error.filename or 'a file'}: {error.strerror or error}")
     finally:

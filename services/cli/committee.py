@@ -91,8 +91,10 @@ def deal(
         save_public(directory / COMMITTEE_FILE, key)
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         malformed(as_json, str(error))
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
     data = {"committee": key.fingerprint.hex(), "threshold": threshold, "parties": parties, "bits": bits}
     say(as_json, data, f"{threshold} of {parties} trustees, committee {key.fingerprint.hex()}: {directory}")
 
@@ -117,8 +119,10 @@ def check(
         holds = holds and key.is_consistent()
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         malformed(as_json, str(error))
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
     said = f"{key.threshold} of {key.parties} trustees, committee {key.fingerprint.hex()}"
     verdict = "well made" if holds else "NOT shown to be well made"
     say(as_json, {"committee": key.fingerprint.hex(), "well_made": holds}, f"{said}: {verdict}")
@@ -157,8 +161,10 @@ def hand_on(
         write_atomically(directory / DEALING_FILE.format(share.index), dealing.to_bytes())
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         malformed(as_json, str(error))
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
     say(as_json, {"resharing": resharing.digest.hex()}, f"dealt to {parties} new trustees: {directory}")
 
 
@@ -195,8 +201,10 @@ def receive(
         save_public(directory / COMMITTEE_FILE, share.key)
     except Refused as error:
         malformed(as_json, str(error), check=error.check, part=error.part)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         malformed(as_json, str(error))
+    except OSError as error:
+        malformed(as_json, f"{error.filename}: {error.strerror}")
     fingerprint = share.key.fingerprint.hex()
     say(as_json, {"committee": fingerprint}, f"share {index} of {parties}, committee {fingerprint}: {directory}")
 

@@ -30,7 +30,7 @@ def make(
     """Write the folder that every party is given, and the proving keys that enterprises need.
 
     Keys made here come from a development setup: whoever makes them could forge proofs. A ceremony's keys take their
-    place in the folder of keys (zkshare proof setup, contribute, beacon).
+    place in the folder of keys (zkshare proof setup, contribute, beacon, then zkshare network take-key).
     """
     from circuits import credit_score, filing
     from circuits.schema import Schema
@@ -45,7 +45,7 @@ def make(
 
     with telling(as_json):
         key = load_public(ThresholdKey, committee)
-        if len(trustee) != key.parties:
+        if len(set(trustee)) != len(trustee) or len(trustee) != key.parties:
             raise Malformed("--trustee", f"the committee has {key.parties} trustees; name each once, in order")
         datasets = []
         terminal = Terminal(len(schema), data_on_stdout=as_json)
@@ -63,6 +63,35 @@ def make(
         parameter_files.save(parameters, out)
     data = {"folder": str(out), "committee": key.fingerprint.hex(), "datasets": [each.name for each in datasets]}
     say(as_json, data, f"datasets {', '.join(data['datasets'])}; committee {data['committee']}: {out}")
+
+
+@app.command("take-key")
+def take_key(
+    keys: Annotated[Path, typer.Argument(help="Folder of the circuits' keys; made if it is not there.")],
+    circuit: Annotated[str, typer.Argument(help="filing or credit_score.")],
+    zkey: Annotated[Path, typer.Argument(help="The key that the ceremony ended with, verified before.")],
+    schema: Annotated[Path, typer.Option(help="Schema of the dataset, a TOML file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Put a ceremony's key into the folder of keys, before the network is made with it (zkshare network make).
+
+    The ceremony is of the circuit that `zkshare circuit export CIRCUIT --schema SCHEMA` writes; see who contributed,
+    and that all of it is right, with `zkshare proof verify-key`.
+    """
+    from circuits import credit_score, filing
+    from circuits.schema import Schema
+    from services import keys as kept
+    from services.cli.ceremony import mapped
+    from zkcore.errors import Malformed
+
+    with telling(as_json):
+        build = {"filing": filing.build, "credit_score": credit_score.build}.get(circuit)
+        if build is None:
+            raise Malformed("CIRCUIT", f"{circuit!r} is none of filing, credit_score")
+        built = build(Schema.from_toml(schema.read_text(encoding="utf-8")))
+        digest = kept.take_key(built, mapped(zkey), keys).digest().hex()
+    folder = kept.folder_of(built, keys)
+    say(as_json, {"verifying_key": digest, "folder": str(folder)}, f"verifying key {digest}: {folder}")
 
 
 @app.command("change-trustees")
@@ -84,7 +113,7 @@ def change_trustees(
         key, before = load_public(ThresholdKey, committee), parameter_files.load(folder)
         if key.public_key.fingerprint != before.threshold_key.public_key.fingerprint:
             raise Malformed("--committee", "it is a committee of another key; records are encrypted under the old one")
-        if len(trustee) != key.parties:
+        if len(set(trustee)) != len(trustee) or len(trustee) != key.parties:
             raise Malformed("--trustee", f"the committee has {key.parties} trustees; name each once, in order")
         parameter_files.save(replace(before, trustees=tuple(trustee), threshold_key=key), folder)
     data = {"folder": str(folder), "committee": key.fingerprint.hex(), "trustees": trustee}

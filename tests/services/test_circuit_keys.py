@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from circuits.constraints import Circuit, ConstraintSystem
-from services.keys import circuit_keys
-from zkcore.errors import Malformed
-from zkcore.groth16 import prove
+from services.files import private_map
+from services.keys import circuit_keys, take_key
+from zkcore.errors import Malformed, Refused
+from zkcore.formats import zkey
+from zkcore.groth16 import prove, setup
 
 
 def square(offset: int) -> Circuit:
@@ -21,6 +25,22 @@ def test_keys_are_made_once_and_mapped_afterwards(tmp_path: Path) -> None:
     assert made.verifying_key == kept.verifying_key and made.origin != kept.origin
     proof, public = prove(kept.proving_key, circuit.witness({"result": 50, "root": 7}))
     assert made.verifying_key.prepare().verify(proof, public) and public == [50]
+
+
+def test_a_ceremonys_key_takes_its_place(tmp_path: Path) -> None:
+    circuit, other = square(1), square(2)
+    (ceremony, verifying_key), file = setup(circuit.r1cs()), tmp_path / "final.zkey"
+    file.write_bytes(zkey.write(ceremony))
+    with pytest.raises(Refused) as refused:
+        take_key(other, private_map(file), tmp_path / "keys")
+    assert refused.value.check == "wrong_proving_key"
+    assert take_key(circuit, private_map(file), tmp_path / "keys") == verifying_key
+    kept = circuit_keys(circuit, directory=tmp_path / "keys")
+    assert kept.verifying_key == verifying_key
+    proof, public = prove(kept.proving_key, circuit.witness({"result": 50, "root": 7}))
+    assert verifying_key.prepare().verify(proof, public)
+    with pytest.raises(Malformed, match="never overwritten"):
+        take_key(circuit, private_map(file), tmp_path / "keys")
 
 
 def test_another_circuits_key_and_a_damaged_one_are_refused(tmp_path: Path) -> None:

@@ -176,6 +176,15 @@ def test_a_receipt_that_cannot_be_kept_is_told_before_it_is_asked_for(tmp_path: 
         assert done.exit_code == 2 and f"--out: {place} cannot be written" in done.stderr
 
 
+def test_keys_are_never_overwritten(tmp_path: Path) -> None:
+    app, folder = import_module("services.cli.authority").app, tmp_path / "authority"
+    assert CliRunner().invoke(app, ["create", str(folder)]).exit_code == 0
+    before = (folder / "key.pem").read_bytes()
+    again = CliRunner().invoke(app, ["create", str(folder)])
+    assert again.exit_code == 2 and f"{folder / 'key.pem'}: exists already; keys are never overwritten" in again.stderr
+    assert (folder / "key.pem").read_bytes() == before
+
+
 def test_a_ledger_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "receipt.json").touch()
     (tmp_path / "authority.pem").write_bytes(CertificateAuthority.create().to_pem())

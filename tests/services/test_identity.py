@@ -85,6 +85,13 @@ def test_issued_certificate_names_the_party() -> None:
         assert peer.uri.startswith(f"zkshare://{role}/Soci%C3%A9t%C3%A9%20")
 
 
+def test_hosts_are_names_or_addresses() -> None:
+    for host in ("", "a b", "https://node", "node:7443", "é.example", "x" * 64, ".".join(["x" * 60] * 5)):
+        with pytest.raises(Malformed, match="neither an address nor a host's name"):
+            AUTHORITY.issue(Role.BANK, "bank", [host])
+    AUTHORITY.issue(Role.BANK, "bank", ["::1", "10.0.0.1", "node-1.example.org", "my_host"])
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(min_size=1, max_size=200))
 def test_party_uri_is_one_to_one(name: str) -> None:
