@@ -33,6 +33,10 @@ _KEY, _SCALE = b"zkshare.key", b"zkshare.scale"
 """Metadata of a column that :func:`write_file` writes: the key's fingerprint in hexadecimal digits, the scale."""
 
 
+_LARGE_PAGE = 1 << 21
+"""Bytes of a file that Linux may map at once when one of them is read; a neighbour's rows may be among them."""
+
+
 @dataclass(frozen=True)
 class MappedColumn:
     """A column where its file lies in memory.
@@ -53,8 +57,9 @@ class MappedColumn:
     def release(self, rows: Bytes) -> None:
         """Take rows of the buffers, which may be read again, out of this process's memory; the file is left alone."""
         first = rows.ctypes.data - self._address
-        start, end = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, (first + rows.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-        if 0 <= start < end <= len(self._mapping):  # rows of a compressed file lie elsewhere
+        if 0 <= first < first + rows.nbytes <= len(self._mapping):  # rows of a compressed file lie elsewhere
+            start = first // _LARGE_PAGE * _LARGE_PAGE
+            end = min(-(-(first + rows.nbytes) // _LARGE_PAGE) * _LARGE_PAGE, len(self._mapping))
             self._mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
 
 

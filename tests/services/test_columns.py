@@ -78,7 +78,7 @@ def test_memory_does_not_grow_with_the_file(
     total = sum_of_buffers(keys[0], mapping.buffers, 2, mapping.release)
     assert total == many.sum().to_ciphertexts()[0]
     assert path.stat().st_size == pytest.approx(32 << 20, rel=0.01)
-    assert resident_kilobytes() < 16 << 10
+    assert resident_kilobytes() < 8 << 10
 
 
 def test_compressed_files_are_read(
