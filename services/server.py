@@ -6,6 +6,7 @@ free. TLS 1.3 is the floor on both sides.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ DEADLINE = 60.0
 """Seconds after which a client gives up on a call unless it says otherwise."""
 
 _log = structlog.get_logger("zkshare.server")
+
+# A gRPC server that was never started tells so at DEBUG while it is freed, itself among the record's arguments: whoever
+# keeps the record then holds freed memory (grpcio 1.85, AioServer.__dealloc__).
+logging.getLogger("grpc._cython.cygrpc").setLevel(logging.INFO)
 
 
 class Workers:
