@@ -103,7 +103,6 @@ class Gatherer(Generic[T, R]):
         self._limit = waiting
         self._size = size
         self._seconds = seconds
-        self._at_once = at_once
         self._entries: deque[_Entry[T, R]] = deque()
         self._units = 0
         self._bytes = 0

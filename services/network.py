@@ -129,13 +129,7 @@ class LocalNetwork:
             ),
         )
         self.provers = {
-            dataset.schema.name: DatasetProver(
-                dataset.filing_circuit,
-                dataset.filing_keys,
-                dataset.score_circuit,
-                dataset.score_keys,
-                plan.threshold_key.public_key,
-            )
+            dataset.schema.name: DatasetProver(dataset.filing_keys, dataset.score_keys, plan.threshold_key.public_key)
             for dataset in plan.datasets
         }
         self.rights = Rights(

@@ -8,7 +8,6 @@ import os
 import secrets
 
 from circuits import credit_score, filing
-from circuits.constraints import Circuit
 from circuits.record import Opening
 from homomorphic.packing import Packing
 from homomorphic.paillier import PublicKey
@@ -28,25 +27,16 @@ class DatasetProver:
 
     Parameters
     ----------
-    filing_circuit, filing_keys
-        The schema's filing circuit and its keys.
-    score_circuit, score_keys
-        The schema's credit-score circuit and its keys.
+    filing_keys
+        Those of the schema's filing circuit.
+    score_keys
+        Those of the schema's credit-score circuit.
     public_key
         The network's Paillier key.
     """
 
-    def __init__(
-        self,
-        filing_circuit: Circuit,
-        filing_keys: CircuitKeys,
-        score_circuit: Circuit,
-        score_keys: CircuitKeys,
-        public_key: PublicKey,
-    ) -> None:
-        self._filing_circuit = filing_circuit
+    def __init__(self, filing_keys: CircuitKeys, score_keys: CircuitKeys, public_key: PublicKey) -> None:
         self._filing_keys = filing_keys
-        self._score_circuit = score_circuit
         self._score_keys = score_keys
         self._public_key = public_key
 

@@ -44,12 +44,9 @@ class KeptProvers(Mapping[str, DatasetProver]):
             return self._made[name]
 
     def _make(self, dataset: Dataset) -> DatasetProver:
-        filings, scores = filing.build(dataset.schema), credit_score.build(dataset.schema)
         return DatasetProver(
-            filings,
-            self._read(filings, dataset.filing_key, dataset.name),
-            scores,
-            self._read(scores, dataset.score_key, dataset.name),
+            self._read(filing.build(dataset.schema), dataset.filing_key, dataset.name),
+            self._read(credit_score.build(dataset.schema), dataset.score_key, dataset.name),
             self._parameters.threshold_key.public_key,
         )
 

@@ -120,9 +120,6 @@ class FieldType(NumberType):
     def wide(self, builder: Any, a: Any, b: Any) -> Any:
         return wide_product(builder, a, b)
 
-    def wide_sum(self, builder: Any, a: Any, b: Any) -> Any:
-        return builder.add(a, b)
-
     def wide_difference(self, builder: Any, a: Any, b: Any) -> Any:
         """a - b for a known to be no less than b."""
         return builder.sub(a, b)

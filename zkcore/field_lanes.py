@@ -213,9 +213,6 @@ class LaneFieldType(NumberType):
                 total[i + j + 1] = _multiply_add(builder, "h", total[i + j + 1], left[j], right[i])
         return _pack(builder, total)
 
-    def wide_sum(self, builder: Any, a: Any, b: Any) -> Any:
-        return _pack(builder, _each(builder.add, _unpack(builder, a), _unpack(builder, b)))
-
     def wide_difference(self, builder: Any, a: Any, b: Any) -> Any:
         return _pack(builder, _each(builder.sub, _unpack(builder, a), _unpack(builder, b)))
 

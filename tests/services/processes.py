@@ -174,7 +174,7 @@ class Processes:
     def prover(self) -> DatasetProver:
         """What its enterprises prove with."""
         plan, key = self.dataset, self.parameters.threshold_key.public_key
-        return DatasetProver(plan.filing_circuit, plan.filing_keys, plan.score_circuit, plan.score_keys, key)
+        return DatasetProver(plan.filing_keys, plan.score_keys, key)
 
     def identity(self, role: Role, name: str) -> Identity:
         return self.authority.issue(role, name)

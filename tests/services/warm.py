@@ -17,7 +17,7 @@ plan = parties.plan()
 key = plan.threshold_key.public_key
 record, tree = parties.record(parties.LATE), MerkleTree()
 tree.extend([record.leaf(1)])
-prover = DatasetProver(dataset.filing_circuit, dataset.filing_keys, dataset.score_circuit, dataset.score_keys, key)
+prover = DatasetProver(dataset.filing_keys, dataset.score_keys, key)
 submission = prover.submission(Opening(record, 1, tree.root, tree.path(0)))
 parameters = PublicParameters(
     Authority.from_pem(CertificateAuthority.create().to_pem()),

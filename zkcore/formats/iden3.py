@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkcore.errors import Malformed, OutOfRange, WrongLength
-from zkcore.limbs import below, from_limbs, to_limbs
+from zkcore.limbs import below, from_limbs
 
 _HEADER = Struct("<4sII")
 _SECTION = Struct("<IQ")
@@ -180,8 +180,3 @@ def field_to_bytes(modulus: int) -> bytes:
 def numbers(section: Section, count: int, modulus: int) -> list[int]:
     """The next ``count`` numbers below ``modulus`` as integers."""
     return from_limbs(section.elements((count,), modulus))
-
-
-def numbers_to_bytes(values: Iterable[int]) -> bytes:
-    """Numbers of 32 bytes each."""
-    return to_limbs(values).tobytes()

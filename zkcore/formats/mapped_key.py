@@ -87,12 +87,6 @@ def stream(head: KeyHead, points: Iterable[Iterable[Rows]]) -> Iterator[Chunk]:
         yield end
 
 
-def _contents(blocks: Iterable[NDArray[Any]]) -> Iterator[Chunk]:
-    """The bytes of an array that comes in blocks."""
-    for block in blocks:
-        yield from array_content(block).chunks
-
-
 class _Reader:
     """Goes through the sections of a file, each checked against its checksum."""
 
