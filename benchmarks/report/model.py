@@ -197,11 +197,10 @@ def _digits(value: float) -> str:
 
 
 def shown_ratio(ratio: Ratio) -> str:
-    """A ratio with its interval."""
-    if ratio.value >= 100:
-        return f"{ratio.value:,.0f} [{ratio.low:,.0f}, {ratio.high:,.0f}]"
-    digits = 4 if ratio.value < 0.1 else 3 if ratio.value < 1 else 2
-    return f"{ratio.value:.{digits}f} [{ratio.low:.{digits}f}, {ratio.high:.{digits}f}]"
+    """A ratio with its interval, if it has one: single samples and what is counted have none."""
+    digits = 0 if ratio.value >= 100 else 4 if ratio.value < 0.1 else 3 if ratio.value < 1 else 2
+    value, low, high = (f"{number:,.{digits}f}" for number in (ratio.value, ratio.low, ratio.high))
+    return value if ratio.low == ratio.high else f"{value} [{low}, {high}]"
 
 
 WHY_BEHIND = {

@@ -77,7 +77,7 @@ def methods(record: Record) -> str:
         f"Figures are medians of {counts[0] if counts else 0} to {counts[-1] if counts else 0} samples (at least "
         f"{FEWEST} unless one is longer than the time allowed, at most {MOST_SAMPLES}) with 95 % percentile bootstrap "
         f"intervals ({RESAMPLES} resamples); samples beyond Tukey's fences are counted as outliers, none is removed. "
-        "With fewer than six samples an interval is no more than the samples' range.",
+        "With fewer than six samples an interval is no more than the samples' range; a single sample has none.",
         "Cold start is a fresh process with an empty kernel cache"
         + (f"; {compiled:.0f} s of compilation in the measuring processes are in no sample." if compiled > 1 else "."),
     ]

@@ -110,6 +110,10 @@ def test_compare_tells_change_from_noise(folder: Path, record: Record) -> None:
     assert slower and any("2.00 times" in line for line in lines)
     result.contenders[1].cpu = [2 * sample for sample in result.contenders[1].cpu]
     assert not compare(record, new)[1]  # the machine became slower, not we
+    result.contenders[1].cpu = result.contenders[1].cpu[:1]
+    result.contenders[0].cpu = [100 * sample for sample in result.contenders[0].cpu[:1]]
+    lines, slower = compare(record, new)  # measured once, nobody knows the noise
+    assert not slower and "times, measured once" in lines[-2] and "0 figures of ours changed" in lines[-1]
 
 
 def test_other_records_are_refused(folder: Path, tmp_path: Path) -> None:
