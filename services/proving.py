@@ -75,6 +75,8 @@ class _Columns:
 
     def parts(self) -> "list[_Columns]":
         """The same, cut so that they can be shared out."""
+        if not len(self):
+            return []
         width, count = 32 * self.key.key.n_public, -(-len(self) // PART)
         ends = [len(self) * n // count for n in range(count + 1)]
         return [

@@ -95,8 +95,9 @@ async def test_malformed_items_are_named(stub: Any, items: list[pb.ProofItem], k
     with pytest.raises(Refused) as caught:
         await answered(stub.VerifyBatch(pb.VerifyBatchRequest(verifying_key=key, items=[items[0], infinity])))
     assert (caught.value.check, caught.value.part) == ("point_at_infinity", "items[1].proof.a")
-    batch = pb.VerifyBatchRequest(verifying_key=key, items=[items[0], short])
-    assert list((await stub.VerifyBatch(batch)).invalid) == [1]
+    for some, invalid in (([items[0], short], [1]), ([short], [0]), ([short] * 40, list(range(40)))):
+        batch = pb.VerifyBatchRequest(verifying_key=key, items=some)
+        assert list((await stub.VerifyBatch(batch)).invalid) == invalid
     for bad in (infinity, short):
         with pytest.raises(Refused):
             await answered(stub.Verify(pb.VerifyRequest(verifying_key=key, item=bad)))
